@@ -1,0 +1,287 @@
+package v1alpha1
+
+// Severity says how much a finding matters.
+type Severity string
+
+const (
+	// SeverityCritical: traffic is or would be dropped, or agents do not start.
+	SeverityCritical Severity = "critical"
+	// SeverityWarning: wrong but without effect now.
+	SeverityWarning Severity = "warning"
+	// SeverityInfo: the rest.
+	SeverityInfo Severity = "info"
+)
+
+// Rank orders severities: the worse, the higher.
+func (s Severity) Rank() int {
+	switch s {
+	case SeverityCritical:
+		return 3
+	case SeverityWarning:
+		return 2
+	case SeverityInfo:
+		return 1
+	}
+	return 0
+}
+
+// Confidence says what a finding rests on.
+type Confidence string
+
+const (
+	// ConfidenceConfirmed: an observation tells the cause from its neighbours.
+	ConfidenceConfirmed Confidence = "confirmed"
+	// ConfidencePredicted: follows from the facts, not observed.
+	ConfidencePredicted Confidence = "predicted"
+	// ConfidencePossible: consistent with the facts, some of which are missing.
+	ConfidencePossible Confidence = "possible"
+)
+
+// Plan is the answer of `remediate plan`: what is wrong, how we know, which
+// changes fix it and why the others do not.
+type Plan struct {
+	APIVersion string  `json:"apiVersion"`
+	Kind       string  `json:"kind"`
+	Subject    Subject `json:"subject"`
+	Facts      Facts   `json:"facts"`
+	// Findings, worst first.
+	Findings []Finding `json:"findings"`
+	// Candidates, best first; empty when nothing safe is known.
+	Candidates []Candidate `json:"candidates"`
+	Rejected   []Rejected  `json:"rejected"`
+	// Abstained says why no candidate is proposed although there is a finding.
+	Abstained string `json:"abstained"`
+	// Unexplained lists symptoms that the findings do not account for.
+	Unexplained []string `json:"unexplained"`
+	Delivery    Delivery `json:"delivery"`
+	// Order says why the candidates stand in this order.
+	Order string `json:"order,omitempty"`
+	// Walks draw a packet's way under the current values, and under the first
+	// candidate's.
+	Walks []Walk `json:"walks,omitempty"`
+	// Answers are what a reader of the report asks next.
+	Answers []Answer `json:"answers,omitempty"`
+	// Commands verify the datapath by hand.
+	Commands []Command `json:"commands,omitempty"`
+}
+
+// Subject says which release in which repository the plan is about.
+type Subject struct {
+	Release    string `json:"release"`
+	Chart      string `json:"chart"`
+	Version    string `json:"version"`
+	Repository string `json:"repository"`
+	Revision   string `json:"revision"`
+	// Values are the sources of Helm values in merge order; the last wins.
+	Values []ValuesSource `json:"values"`
+}
+
+// ValuesSource is one place that Helm values come from. Path is empty when the
+// whole file is values, "spec.values" for values written in a HelmRelease.
+type ValuesSource struct {
+	File string `json:"file"`
+	Path string `json:"path"`
+}
+
+// Facts are what the diagnosis rests on.
+type Facts struct {
+	PodCIDRs      []Fact `json:"podCIDRs"`
+	PodPool       []Fact `json:"podPool"`
+	ServiceCIDRs  []Fact `json:"serviceCIDRs"`
+	NodeAddresses []Fact `json:"nodeAddresses"`
+	// Unknown names facts that were looked for and not found.
+	Unknown []string `json:"unknown"`
+}
+
+// Fact is a value and where it was read: file:line, an object, a probe or a flag.
+type Fact struct {
+	Value  string `json:"value"`
+	Source string `json:"source"`
+	// ObservedOnly marks a pool that is only the sum of what was seen.
+	ObservedOnly bool `json:"observedOnly,omitempty"`
+}
+
+// Finding is one known failure that the facts show.
+type Finding struct {
+	Signature  string     `json:"signature"`
+	Severity   Severity   `json:"severity"`
+	Confidence Confidence `json:"confidence"`
+	Summary    string     `json:"summary"`
+	// Explanation is the chain from cause to symptom, one step per entry.
+	Explanation []string   `json:"explanation,omitempty"`
+	Family      string     `json:"family,omitempty"`
+	Evidence    []Evidence `json:"evidence"`
+	// Lacked names evidence that would have raised the confidence.
+	Lacked   []string   `json:"lacked,omitempty"`
+	RuledOut []RuledOut `json:"ruledOut"`
+	// CausedBy names the signature whose effect this finding is.
+	CausedBy string `json:"causedBy,omitempty"`
+}
+
+// Evidence is one observation or stated value. Kind is config, fact, probe,
+// model, rule, log or history.
+type Evidence struct {
+	Kind   string `json:"kind"`
+	Text   string `json:"text"`
+	Source string `json:"source"`
+}
+
+// RuledOut says why a neighbouring signature is not the cause.
+type RuledOut struct {
+	Signature string `json:"signature"`
+	Because   string `json:"because"`
+}
+
+// Candidate is a change of values that answers findings, with its proof.
+type Candidate struct {
+	ID      string   `json:"id"`
+	Title   string   `json:"title"`
+	Fixes   []string `json:"fixes"`
+	Changes []Change `json:"changes"`
+	// Diff is a unified diff with paths a/… and b/….
+	Diff        string   `json:"diff"`
+	Proof       Proof    `json:"proof"`
+	Rollout     Rollout  `json:"rollout"`
+	SideEffects []string `json:"sideEffects"`
+	// Affects names everything that reads an edited file.
+	Affects []string `json:"affects"`
+	Tried   *Tried   `json:"tried"`
+	// Masquerade lists known destinations that change between masqueraded and not.
+	Masquerade []MasqueradeChange `json:"masqueradeChanges,omitempty"`
+	// AddedRange and RemovedRange are the addresses that the change adds to and
+	// takes from what pods reach unmasqueraded.
+	AddedRange   []string `json:"addedRange,omitempty"`
+	RemovedRange []string `json:"removedRange,omitempty"`
+}
+
+// Change is one changed Helm value.
+type Change struct {
+	// Path is the Helm value's path.
+	Path string `json:"path"`
+	// From is null for a new key.
+	From any `json:"from"`
+	To   any `json:"to"`
+	// File, Line and YAMLPath say where it is written.
+	File     string `json:"file"`
+	Line     int    `json:"line"`
+	YAMLPath string `json:"yamlPath"`
+	// Chain lists the sources that set the value, in merge order.
+	Chain []string `json:"chain"`
+}
+
+// Proof is what was checked before the candidate was proposed.
+type Proof struct {
+	// Rendered: the real chart was rendered with the new values.
+	Rendered bool `json:"rendered"`
+	// AgentStarts is nil when that could not be decided.
+	AgentStarts *bool `json:"agentStarts"`
+	// Refusal is the start-up rule that refuses the configuration.
+	Refusal     string                 `json:"refusal,omitempty"`
+	ConfigDelta map[string]ConfigDelta `json:"configDelta"`
+	Flows       FlowCounts             `json:"flows"`
+	// Notes say what the proof could not cover, and what that costs.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// ConfigDelta is one changed key of the rendered cilium-config; a missing side is null.
+type ConfigDelta struct {
+	From any `json:"from"`
+	To   any `json:"to"`
+}
+
+// FlowCounts compare the datapath before and after over all flow classes.
+type FlowCounts struct {
+	Fixed     int           `json:"fixed"`
+	Broken    int           `json:"broken"`
+	Unchanged int           `json:"unchanged"`
+	Unknown   int           `json:"unknown,omitempty"`
+	Examples  []FlowExample `json:"examples"`
+}
+
+// FlowExample is one flow class with its fate before and after.
+type FlowExample struct {
+	From   string `json:"from"`
+	To     string `json:"to"`
+	Family string `json:"family"`
+	Before string `json:"before"`
+	After  string `json:"after"`
+	Flows  int    `json:"flows,omitempty"`
+}
+
+// Rollout says what happens once the change is reconciled.
+type Rollout struct {
+	Restart   []string `json:"restart"`
+	HotReload bool     `json:"hotReload"`
+	Note      string   `json:"note"`
+}
+
+// Tried says that Git shows the state was live before.
+type Tried struct {
+	Commit  string `json:"commit"`
+	Date    string `json:"date"`
+	Outcome string `json:"outcome"`
+}
+
+// MasqueradeChange is a known address or range whose treatment changes.
+type MasqueradeChange struct {
+	Destination string `json:"destination"`
+	What        string `json:"what"`
+	Before      string `json:"before"`
+	After       string `json:"after"`
+}
+
+// Rejected is a change that was considered and not proposed.
+type Rejected struct {
+	ID      string `json:"id"`
+	Because string `json:"because"`
+	Tried   *Tried `json:"tried,omitempty"`
+}
+
+// Delivery says whether Flux itself can reconcile the fix.
+type Delivery struct {
+	FluxAffected bool   `json:"fluxAffected"`
+	How          string `json:"how"`
+	// Ways lists the ways in, each judged by the model.
+	Ways []DeliveryWay `json:"ways,omitempty"`
+}
+
+// DeliveryWay is one way to get the fix into the cluster.
+type DeliveryWay struct {
+	Way     string `json:"way"`
+	Open    string `json:"open"` // yes, no or unknown
+	Because string `json:"because"`
+}
+
+// Walk is one packet's way, step by step.
+type Walk struct {
+	Title   string     `json:"title"`
+	Config  string     `json:"config"` // "current" or a candidate's id
+	From    string     `json:"from"`
+	To      string     `json:"to"`
+	Outcome string     `json:"outcome"`
+	Steps   []WalkStep `json:"steps"`
+}
+
+// WalkStep is one hop, rewrite or decision.
+type WalkStep struct {
+	Where  string `json:"where"`
+	What   string `json:"what"`
+	Why    string `json:"why"`
+	Source string `json:"source,omitempty"`
+	// Bad marks the step at which the packet goes wrong.
+	Bad bool `json:"bad,omitempty"`
+}
+
+// Answer is a question of the report and what the model says to it.
+type Answer struct {
+	Question string `json:"question"`
+	Answer   string `json:"answer"`
+}
+
+// Command verifies one step by hand.
+type Command struct {
+	What    string `json:"what"`
+	Command string `json:"command"`
+	Now     string `json:"now"`
+	After   string `json:"after"`
+}

@@ -1,0 +1,104 @@
+package v1alpha1
+
+// ProbeReport is a set of reachability observations.
+type ProbeReport struct {
+	APIVersion   string        `json:"apiVersion"`
+	Kind         string        `json:"kind"`
+	Metadata     ObjectMeta    `json:"metadata"`
+	Observations []Observation `json:"observations"`
+}
+
+// ObjectMeta is the part of Kubernetes' metadata that the documents use.
+type ObjectMeta struct {
+	Name        string            `json:"name"`
+	Namespace   string            `json:"namespace,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+// Endpoint is one end of an observed flow.
+type Endpoint struct {
+	Namespace string `json:"namespace,omitempty"`
+	Pod       string `json:"pod,omitempty"`
+	Node      string `json:"node,omitempty"`
+	IP        string `json:"ip,omitempty"`
+	Port      int    `json:"port,omitempty"`
+}
+
+// Outcomes of an Observation.
+const (
+	OutcomeOK          = "OK"
+	OutcomeTimeout     = "Timeout"
+	OutcomeRefused     = "Refused"
+	OutcomeUnreachable = "Unreachable"
+	OutcomeReset       = "Reset"
+	OutcomeTooBig      = "TooBig"
+	OutcomeError       = "Error"
+	OutcomeNotChecked  = "NotChecked"
+)
+
+// Targets of an Observation.
+const (
+	TargetOpen    = "open"
+	TargetGuarded = "guarded"
+)
+
+// Observation is what one probe saw.
+type Observation struct {
+	From Endpoint `json:"from"`
+	To   Endpoint `json:"to"`
+	// Via is PodIP, ClusterIP, NodeIP, DNS or External.
+	Via string `json:"via"`
+	// Family is IPv4 or IPv6.
+	Family string `json:"family"`
+	// Protocol is ICMP, TCP, UDP or HTTP.
+	Protocol string `json:"protocol"`
+	// Target is open, guarded (behind a same-namespace policy) or empty.
+	Target      string `json:"target,omitempty"`
+	HostNetwork bool   `json:"hostNetwork,omitempty"`
+	Outcome     string `json:"outcome"`
+	Reason      string `json:"reason,omitempty"`
+	// Unreliable: the prober itself was starved; never confirms anything.
+	Unreliable bool `json:"unreliable,omitempty"`
+	Sent       int  `json:"sent,omitempty"`
+	Received   int  `json:"received,omitempty"`
+	// Bytes is the packet size on the wire.
+	Bytes int `json:"bytes,omitempty"`
+	// SourceSeen is the source address that the target saw.
+	SourceSeen string `json:"sourceSeen,omitempty"`
+	// DropReason and SourceIdentity are filled from an agent's drop event.
+	DropReason     string `json:"dropReason,omitempty"`
+	SourceIdentity string `json:"sourceIdentity,omitempty"`
+	At             string `json:"at,omitempty"`
+}
+
+// CheckResult is the answer of `remediate check`.
+type CheckResult struct {
+	APIVersion string    `json:"apiVersion"`
+	Kind       string    `json:"kind"`
+	Problems   []Problem `json:"problems"`
+	Repairs    []Repair  `json:"repairs"`
+}
+
+// Problem is a finding of the checked state; Introduced says whether the base
+// was free of it.
+type Problem struct {
+	Signature  string     `json:"signature"`
+	Severity   Severity   `json:"severity"`
+	Introduced bool       `json:"introduced"`
+	Summary    string     `json:"summary"`
+	Evidence   []Evidence `json:"evidence"`
+}
+
+// Repair is a finding of the base that the checked state no longer has.
+type Repair struct {
+	Signature string `json:"signature"`
+	Summary   string `json:"summary"`
+}
+
+// DetectResult is the answer of `remediate detect`.
+type DetectResult struct {
+	APIVersion string        `json:"apiVersion"`
+	Kind       string        `json:"kind"`
+	Reports    []ProbeReport `json:"reports"`
+	Findings   []Finding     `json:"findings"`
+}
