@@ -1,0 +1,12 @@
+FROM golang:1.26 AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+ARG VERSION=devel
+RUN make build VERSION=${VERSION}
+
+FROM gcr.io/distroless/static:nonroot
+COPY --from=build /src/bin/ /usr/local/bin/
+USER 65532:65532
+ENTRYPOINT ["/usr/local/bin/remediate"]

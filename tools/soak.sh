@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Runs every fuzz target for SOAKTIME and every property test with many cases,
+# and says how long each took.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+go=${GO:-go}
+time=${SOAKTIME:-1m}
+failed=0
+
+run() { # run NAME COMMAND...
+  local name=$1 start=$SECONDS
+  shift
+  if "$@"; then echo "soak: ok   $name $((SECONDS - start)) s"; else
+    echo "soak: FAIL $name $((SECONDS - start)) s"
+    failed=1
+  fi
+}
+
+packages=$("$go" list -f '{{.ImportPath}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./...)
+
+while read -r package imports; do
+  if [[ " $imports " == *" pgregory.net/rapid "* ]]; then
+    run "$package properties" "$go" test -count=1 -timeout 60m "$package" -rapid.checks="${SOAKCHECKS:-20000}"
+  fi
+  mapfile -t targets < <("$go" test -list '^Fuzz' "$package" | grep '^Fuzz' || true)
+  for target in "${targets[@]}"; do
+    run "$package $target" "$go" test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$package"
+  done
+done <<<"$packages"
+exit "$failed"
