@@ -6,6 +6,8 @@ package cilium
 
 import (
 	"net/netip"
+
+	"github.com/remediate-dev/remediate/detect/snapshot"
 )
 
 // Config is the configuration of one agent as its ConfigMap cilium-config
@@ -19,6 +21,28 @@ type Config struct {
 	MasqAgent *string
 	// Source says where the configuration was read or rendered.
 	Source string
+	// Node are facts of the node that start-up rules depend on; the zero value
+	// knows none.
+	Node NodeFacts
+}
+
+// NodeFacts are what start-up rules need to know of a node beyond the
+// configuration: its devices, its kernel, files mounted into the agent.
+type NodeFacts struct {
+	// Devices are the names of the node's external devices; nil is unknown.
+	Devices []string
+	// WireGuard, Netkit, Geneve and IPIP: the kernel has that kind of device.
+	WireGuard, Netkit, Geneve, IPIP snapshot.Tri
+	// IP6Tables: the ip6tables tables that IPv6 needs are available.
+	IP6Tables snapshot.Tri
+	// IPsecKey: the file that ipsec-key-file names exists.
+	IPsecKey snapshot.Tri
+	// MasqAgentFolder: the folder of the ip-masq-agent file is mounted. The
+	// chart always mounts it.
+	MasqAgentFolder snapshot.Tri
+	// EphemeralPorts is net.ipv4.ip_local_port_range; zero stands for the
+	// kernel's default, 32768 to 60999.
+	EphemeralPorts [2]int
 }
 
 // Masquerade names who masquerades one address family.

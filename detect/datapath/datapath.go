@@ -57,6 +57,8 @@ const (
 	SourceNode    SourceKind = "node"
 	// SourceRouter is the node's cilium_host address (CiliumInternalIP).
 	SourceRouter SourceKind = "router"
+	// SourceOutside is the address of a host outside.
+	SourceOutside SourceKind = "outside"
 )
 
 // Step is one hop, rewrite or decision of a packet's walk.
@@ -71,25 +73,34 @@ type Step struct {
 // Result is what happens to a flow.
 type Result struct {
 	// Delivered is Yes when the receiver got the packet and its answer can come
-	// back (an outside host is assumed to have a route to the source it sees
-	// only when that source is a node's address).
+	// back. An outside host is assumed to reach every node; whether it reaches a
+	// pod's address is [Topology.RouterHasPodRoutes], and No for a private
+	// address seen on the internet.
 	Delivered snapshot.Tri
+	// IfRouted is Delivered for a network that carries the packet and its answer
+	// wherever it is not known whether it does. It differs from Delivered only
+	// when Delivered is Unknown for want of a known route.
+	IfRouted snapshot.Tri
 	// Reason says in one phrase why it was not delivered or is not known.
 	Reason string
 	Source SourceKind
 	// SourceAddr is the address that the receiver sees, where it is known.
 	SourceAddr netip.Addr
-	// Identity at the receiver: "pod", or a reserved name; empty for a receiver outside.
-	Identity     string
-	Verdict      policy.Decision // ingress at the destination
-	Egress       policy.Decision // egress at the sender
-	DropReason   string          // Cilium's name of the drop reason, "Policy denied"
+	// Identity at the receiver: "pod", or a reserved name; empty for a receiver
+	// outside and for a packet that never arrives.
+	Identity   string
+	Verdict    policy.Decision // ingress at the destination
+	Egress     policy.Decision // egress at the sender
+	DropReason string          // Cilium's name of the drop reason, "Policy denied"
+	// MasqueradeBy is off when the packet keeps its source; empty when unknown.
 	MasqueradeBy cilium.Masquerade
 	// MasqueradeWhy is the rule that decided, in words.
 	MasqueradeWhy string
 	Route         string // "local", "direct", "tunnel", "default gateway", "none", "unknown"
-	Translated    string // "", "socket", "per packet"
-	Steps         []Step
+	// ReplyRoute is the way back to the source that the receiver sees.
+	ReplyRoute string
+	Translated string // "", "socket", "per packet"
+	Steps      []Step
 }
 
 // Topology is what the model knows of the wire, beyond Kubernetes objects.
@@ -99,9 +110,19 @@ type Topology struct {
 	SameSegment func(a, b string) snapshot.Tri
 	// RouterHasPodRoutes: the network between segments routes pod CIDRs (BGP, static).
 	RouterHasPodRoutes snapshot.Tri
-	DeviceMTU, PodMTU  int
-	PathMTU            int
-	PathAnswersTooBig  snapshot.Tri
+	// MTUs in bytes of an IP packet, 0 when unknown: of the nodes' devices, of
+	// the pods' devices as they are now, and of what the wire carries.
+	DeviceMTU, PodMTU int
+	PathMTU           int
+	PathAnswersTooBig snapshot.Tri
+	// OnLink are the prefixes that nodes' devices are directly connected to.
+	OnLink []netip.Prefix
+	// Devices are the names of the nodes' uplinks; nil means read them from the
+	// configuration's key "devices", else unknown.
+	Devices []string
+	// DefaultRouteSource: the nodes' default routes name a source address, which
+	// enable-masquerade-to-route-source depends on.
+	DefaultRouteSource snapshot.Tri
 }
 
 // Input is everything a model is made of. Nothing in it is changed.
@@ -111,4 +132,7 @@ type Input struct {
 	PerNode  map[string]cilium.Config
 	Snapshot *snapshot.Snapshot
 	Topology Topology
+	// Ranges are further prefixes whose members an analysis tells apart, beside
+	// those that the configurations name.
+	Ranges []netip.Prefix
 }

@@ -38,6 +38,9 @@ const (
 	RemoteNode    = "remote-node"
 	KubeAPIServer = "kube-apiserver"
 	Ingress       = "ingress"
+
+	worldIPv4 = "world-ipv4"
+	worldIPv6 = "world-ipv6"
 )
 
 // Peer is the other side of a packet as an identity.
@@ -45,7 +48,8 @@ type Peer struct {
 	// Reserved identity names: a control-plane node is remote-node and
 	// kube-apiserver both. Empty for a pod.
 	Reserved []string
-	// Namespace and Labels of a pod.
+	// Namespace and Labels of a pod. Labels are those of the object; which of
+	// them become part of an identity is decided here.
 	Namespace string
 	Labels    map[string]string
 	// IP matters for CIDR rules, which match world only.
@@ -78,4 +82,31 @@ type Decision struct {
 	Reason   string
 	// By is the source of the policy that decided, where one did.
 	By string
+}
+
+// Options are what the agent's configuration says about policies. The zero
+// value is the agent's default.
+type Options struct {
+	// Enforcement is enable-policy: default, always or never; "" and anything
+	// else count as default.
+	Enforcement string
+	// CIDRMatchNodes is policy-cidr-match-mode=nodes: CIDR rules match nodes too.
+	CIDRMatchNodes bool
+	// NodeSelectorLabels is enable-node-selector-labels.
+	NodeSelectorLabels bool
+	// NamespaceLabels returns a namespace's labels, nil when they are not known.
+	// It must give the same answer every time.
+	NamespaceLabels func(namespace string) map[string]string
+	// AuditMode is policy-audit-mode: verdicts are reported, not enforced.
+	AuditMode bool
+	// SingleStack is "IPv4" or "IPv6" where only that family is enabled.
+	SingleStack string
+	// ClusterName is cluster-name; "" is "default".
+	ClusterName string
+	// LocalClusterOnly is policy-default-local-cluster.
+	LocalClusterOnly bool
+	// HostFirewall is enable-host-firewall.
+	HostFirewall bool
+	// IdentityLabels are the patterns of the agent's option "labels".
+	IdentityLabels []string
 }

@@ -53,11 +53,13 @@ func Known[T any](value T, source string) Fact[T] {
 }
 
 // CIDR is a prefix with its source. ObservedOnly marks a pool that is no more
-// than the ranges of the nodes that were seen.
+// than the ranges of the nodes that were seen. IPAM names the mode that cuts pod
+// ranges from this pool ("cluster-pool", say); empty when any mode may.
 type CIDR struct {
 	Prefix       netip.Prefix
 	Source       string
 	ObservedOnly bool
+	IPAM         string
 }
 
 // Snapshot is one cluster's network at one moment. Nothing changes it after
@@ -83,8 +85,10 @@ type Snapshot struct {
 	NodeConfigs []NodeConfig
 	// AgentDaemonSet is the cilium DaemonSet.
 	AgentDaemonSet Fact[DaemonSet]
-	// AgentImageVersion is the version tag of the running agent's image.
+	// AgentImageVersion is the version tag of the running agent's image ("1.18.6").
 	AgentImageVersion Fact[string]
+	// Operator is the cilium-operator Deployment.
+	Operator Fact[DaemonSet]
 
 	// PodPools are the pools that node pod CIDRs are cut from, stated
 	// (kube-controller-manager --cluster-cidr, cluster-pool lists, kubeadm,
@@ -112,6 +116,11 @@ type Snapshot struct {
 	// ReadKinds are the object kinds that were looked for and readable, so that
 	// an empty slice can be told from an unread one: Read("NetworkPolicy").
 	ReadKinds map[string]bool
+	// Unreadable says what was looked for and could not be read, and why, one
+	// sentence each: "ProbeReport: not installed".
+	Unreadable []string
+
+	index *index
 }
 
 // Read says whether objects of the kind were read (the answer may be: none).
@@ -217,8 +226,11 @@ type AgentPod struct {
 	ConfigChecksum string
 	Ready          Tri
 	// WaitingReason such as CrashLoopBackOff, and the last termination message.
-	WaitingReason string
-	Restarts      int
+	WaitingReason   string
+	LastTermination string
+	Restarts        int
+	// ImageVersion is the version tag of the pod's agent image.
+	ImageVersion string
 }
 
 // FluxObject is a Flux resource with what it says of itself.

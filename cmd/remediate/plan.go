@@ -1,0 +1,260 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/remediate-dev/remediate/api/v1alpha1"
+	"github.com/remediate-dev/remediate/internal/report"
+	"github.com/remediate-dev/remediate/remediate"
+)
+
+// planFlags are the flags of `remediate plan`.
+type planFlags struct {
+	opts       remediate.Options
+	output     string
+	outputFile string
+	write      bool
+	force      bool
+	candidate  string
+	detailed   bool
+}
+
+var planOutputs = []string{"text", "json", "yaml", "markdown", "html", "diff"}
+
+func newPlan(a *app) *cobra.Command {
+	f := &planFlags{}
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "Diagnose, propose, prove: print the plan, change nothing",
+		Long: "Reads the Flux repository one stands in and, when there is one, a snapshot or the cluster; says what is wrong and how\n" +
+			"it knows; lists the changes of Helm values that fix it, each proven; and says why other ideas do not.\n" +
+			"Without --snapshot and --context it asks the current kubeconfig context, and the repository alone when that does not answer.",
+		Example: "  remediate plan\n" +
+			"  remediate plan --repo ./home-ops --snapshot ./snapshot\n" +
+			"  remediate plan --pod-cidr fd00:101:224::/60 -o json\n" +
+			"  remediate plan -o diff | git apply",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.plan(cmd, f) },
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.opts.Repo, "repo", "", "directory in a Git checkout, or a URL to clone (default: the checkout one stands in)")
+	fl.StringVar(&f.opts.Snapshot, "snapshot", "", "folder or archive with the cluster's facts; a cilium sysdump will do")
+	fl.StringVar(&f.opts.Release, "release", "", "NAMESPACE/NAME of the HelmRelease, when the repository holds several Cilium releases")
+	fl.StringVar(&f.opts.ClusterPath, "cluster-path", "", "path in the repository of the cluster to plan for, when it holds several")
+	fl.StringVar(&f.opts.Chart, "chart", "", "folder or archive of the chart (default: the one that the HelmRelease names, from the cache, else pulled)")
+	fl.BoolVar(&f.opts.Offline, "offline", false, "pull nothing: no chart is fetched that is not in the cache")
+	fl.StringArrayVar(&f.opts.PodCIDRs, "pod-cidr", nil, "a range that pods live in (repeatable)")
+	fl.StringArrayVar(&f.opts.ServiceCIDRs, "service-cidr", nil, "a range of ClusterIPs (repeatable)")
+	fl.StringArrayVar(&f.opts.NodeCIDRs, "node-cidr", nil, "a network that nodes are directly connected to (repeatable)")
+	fl.StringVar(&f.opts.CiliumVersion, "cilium-version", "", "Cilium version, where it is not the chart's")
+	fl.StringVarP(&f.output, "output", "o", "text", strings.Join(planOutputs, ", "))
+	fl.StringVar(&f.outputFile, "output-file", "", "write the plan to this file instead of stdout")
+	fl.BoolVar(&f.write, "write", false, "apply the first candidate, or --candidate, to the working tree; nothing else is written")
+	fl.BoolVar(&f.force, "force", false, "with --write: also write to files with uncommitted changes")
+	fl.StringVar(&f.candidate, "candidate", "", "id of the candidate to write or to print with -o diff (default: the first)")
+	fl.BoolVar(&f.detailed, "detailed-exitcode", false, "exit with 2 when there are findings of severity warning or critical")
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(planOutputs, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func (a *app) plan(cmd *cobra.Command, f *planFlags) error {
+	ctx, cancel := context.WithTimeout(cmd.Context(), a.timeout)
+	defer cancel()
+	if err := f.check(); err != nil {
+		return err
+	}
+	if err := a.cluster(cmd, &f.opts); err != nil {
+		return err
+	}
+	f.opts.CacheDir = chartCache()
+	f.opts.Progress = func(format string, args ...any) { fmt.Fprintf(a.stderr, "► "+format+"\n", args...) }
+	out, closeOut, err := a.output(f.outputFile)
+	if err != nil {
+		return err
+	}
+	res, err := remediate.Plan(ctx, f.opts)
+	if err != nil {
+		return closeOut(err)
+	}
+	if err := closeOut(a.print(out, &res.Plan, f)); err != nil {
+		return err
+	}
+	if f.write {
+		if err := a.write(res, f); err != nil {
+			return err
+		}
+	}
+	if f.detailed && serious(res.Plan.Findings) {
+		return exitCode(2)
+	}
+	return nil
+}
+
+// check holds flags against each other before anything is read.
+func (f *planFlags) check() error {
+	known := false
+	for _, o := range planOutputs {
+		known = known || o == f.output
+	}
+	switch {
+	case !known:
+		return badOutput(f.output, planOutputs...)
+	case f.force && !f.write:
+		return errors.New("--force goes with --write")
+	case f.write && f.output == "diff" && f.outputFile == "":
+		return errors.New("--write and -o diff contradict each other: piped into git apply the change would be made twice")
+	}
+	return nil
+}
+
+// cluster decides whether facts come from an API server.
+func (a *app) cluster(cmd *cobra.Command, opts *remediate.Options) error {
+	named := cmd.Flags().Changed("context") && *a.kube.Context != "" || cmd.Flags().Changed("kubeconfig")
+	if opts.Snapshot != "" {
+		if named {
+			return errors.New("--snapshot and --context contradict each other: give the one that the facts should come from")
+		}
+		return nil
+	}
+	if cmd.Flags().Changed("context") && *a.kube.Context == "" {
+		return nil
+	}
+	loader := a.kube.ToRawKubeConfigLoader()
+	cfg, err := loader.ClientConfig()
+	switch {
+	case err == nil:
+	case named:
+		return fmt.Errorf("kubeconfig: %w", err)
+	case clientcmd.IsEmptyConfig(err):
+		return nil
+	default:
+		fmt.Fprintf(a.stderr, "► kubeconfig is not usable (%v): the repository alone speaks\n", err)
+		return nil
+	}
+	opts.Cluster, opts.ClusterOptional = cfg, !named
+	opts.ClusterName = *a.kube.Context
+	if raw, err := loader.RawConfig(); err == nil && opts.ClusterName == "" {
+		opts.ClusterName = raw.CurrentContext
+	}
+	return nil
+}
+
+// output opens where the plan goes; the returned function closes it and keeps
+// the first error. Nothing is left behind when planning fails.
+func (a *app) output(file string) (io.Writer, func(error) error, error) {
+	if file == "" {
+		return a.stdout, func(err error) error { return err }, nil
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(file), ".remediate-*")
+	if err != nil {
+		return nil, nil, fmt.Errorf("--output-file %s cannot be written: %w", file, err)
+	}
+	return tmp, func(err error) error {
+		closeErr := tmp.Close()
+		if err == nil {
+			err = closeErr
+		}
+		if err == nil {
+			err = os.Chmod(tmp.Name(), 0o644)
+		}
+		if err == nil {
+			err = os.Rename(tmp.Name(), file)
+		}
+		if err != nil {
+			_ = os.Remove(tmp.Name())
+		}
+		return err
+	}, nil
+}
+
+func (a *app) print(w io.Writer, p *v1alpha1.Plan, f *planFlags) error {
+	var b bytes.Buffer
+	if err := a.render(&b, p, f); err != nil {
+		return err
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func (a *app) render(w io.Writer, p *v1alpha1.Plan, f *planFlags) error {
+	switch f.output {
+	case "json":
+		report.Normalize(p)
+		return report.JSON(w, p)
+	case "yaml":
+		report.Normalize(p)
+		return report.YAML(w, p)
+	case "markdown":
+		return report.Markdown(w, p)
+	case "html":
+		return report.HTML(w, p)
+	case "diff":
+		c, err := pick(p, f.candidate)
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(w, c.Diff)
+		return err
+	}
+	return report.Text(w, p, report.TextOptions{Color: a.colour() && f.outputFile == "", Width: a.width()})
+}
+
+// pick finds the chosen candidate, or the first.
+func pick(p *v1alpha1.Plan, id string) (v1alpha1.Candidate, error) {
+	var ids []string
+	for _, c := range p.Candidates {
+		if id == "" || c.ID == id {
+			return c, nil
+		}
+		ids = append(ids, c.ID)
+	}
+	if len(ids) == 0 {
+		why := p.Abstained
+		if why == "" {
+			why = "nothing was found"
+		}
+		return v1alpha1.Candidate{}, fmt.Errorf("there is no candidate: %s", why)
+	}
+	return v1alpha1.Candidate{}, fmt.Errorf("no candidate %q: there are %s", id, strings.Join(ids, ", "))
+}
+
+func (a *app) write(res *remediate.Result, f *planFlags) error {
+	c, err := pick(&res.Plan, f.candidate)
+	if err != nil {
+		return err
+	}
+	files, err := res.Write(c.ID, f.force)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stderr, "✔ wrote %s (candidate %s)\n", strings.Join(files, ", "), c.ID)
+	return nil
+}
+
+func serious(fs []v1alpha1.Finding) bool {
+	for _, f := range fs {
+		if f.Severity.Rank() >= v1alpha1.SeverityWarning.Rank() {
+			return true
+		}
+	}
+	return false
+}
+
+// chartCache is where pulled charts are kept; empty when there is no such place.
+func chartCache() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "remediate", "charts")
+}

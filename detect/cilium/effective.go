@@ -1,0 +1,136 @@
+package cilium
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/remediate-dev/remediate/internal/cidr"
+)
+
+// Effective is what the agent runs with: its defaults and silent changes
+// applied. It works for partial and broken configurations too: a value that
+// does not parse counts as the default, and [CheckStart] says that the agent
+// refuses it. Notices are in the order of their ids.
+func Effective(cfg Config) (Settings, []Notice) {
+	a := newAgent(cfg)
+	s := Settings{
+		Version:             cfg.Version,
+		IPv4:                a.ipv4(),
+		IPv6:                a.ipv6(),
+		EndpointRoutes:      a.on("enable-endpoint-routes"),
+		NativeRoutingCIDR:   map[string]netip.Prefix{},
+		Masquerade:          map[string]Masquerade{},
+		PolicyAuditMode:     a.on("policy-audit-mode"),
+		NodeSelectorLabels:  a.on("enable-node-selector-labels"),
+		MTU:                 max(0, a.number("mtu")),
+		PMTUDiscovery:       a.on("enable-pmtu-discovery"),
+		IPAM:                a.text("ipam"),
+		WireGuard:           a.wireguard(),
+		IPsec:               a.ipsec(),
+		EgressGateway:       a.egressGateway(),
+		HostFirewall:        a.on("enable-host-firewall"),
+		PolicyEnforcement:   a.policyEnforcement(),
+		PolicyCIDRMatchNode: a.cidrMatchesNodes(),
+	}
+	a.routing(&s)
+	a.masquerade(&s)
+	a.services(&s)
+	return s, a.notices()
+}
+
+func (a *agent) routing(s *Settings) {
+	s.RoutingMode = "tunnel"
+	if !a.tunnelling() {
+		s.RoutingMode = "native"
+	}
+	s.TunnelProtocol = oneOf(a.text("tunnel-protocol"), "vxlan", "geneve")
+	s.UnderlayProtocol = oneOf(a.underlay(), "ipv4", "ipv6")
+	s.AutoDirectNodeRoutes = a.on("auto-direct-node-routes")
+	s.DirectRoutingSkipUnreachable = a.on("direct-routing-skip-unreachable")
+	s.LocalNodeRoute = a.on("enable-local-node-route") && !s.EndpointRoutes
+	s.HostLegacyRouting = a.on("enable-host-legacy-routing") || a.legacyRoutingFallback() != ""
+}
+
+func (a *agent) masquerade(s *Settings) {
+	for family, f := range map[string]struct {
+		key  string
+		bits int
+		on   bool
+	}{
+		cidr.IPv4: {"ipv4-native-routing-cidr", 32, a.masquerade4()},
+		cidr.IPv6: {"ipv6-native-routing-cidr", 128, a.masquerade6()},
+	} {
+		if p, ok := a.prefix(f.key, f.bits); ok {
+			s.NativeRoutingCIDR[family] = p
+		}
+		s.Masquerade[family] = a.masqueraderOf(f.on)
+	}
+	s.EgressMasqueradeInterfaces = a.list("egress-masquerade-interfaces")
+	s.MasqueradeToRouteSource = a.on("enable-masquerade-to-route-source")
+	s.RemoteNodeMasquerade = a.on("enable-remote-node-masquerade")
+	s.IPMasqAgent = a.on("enable-ip-masq-agent") && a.masquerading() && a.bpfMasquerade()
+	if s.IPMasqAgent {
+		s.NonMasquerade, _ = NonMasquerade(a.cfg.MasqAgent)
+	}
+}
+
+func (a *agent) masqueraderOf(on bool) Masquerade {
+	switch {
+	case !on:
+		return MasqueradeOff
+	case a.bpfMasquerade():
+		return MasqueradeBPF
+	}
+	return MasqueradeIPTables
+}
+
+func (a *agent) services(s *Settings) {
+	s.KubeProxyReplacement = a.nodePort()
+	s.SocketLB = a.socketLB()
+	s.SocketLBHostNSOnly = s.SocketLB && a.on("bpf-lb-sock-hostns-only")
+	s.LoadBalancerMode = oneOf(a.lbMode(), "snat", "dsr", "hybrid")
+}
+
+// legacyRoutingFallback is the agent's reason to leave BPF host routing, empty
+// when there is none (daemon/cmd/kube_proxy_replacement.go:45 and :269, 1.18.6;
+// pkg/kpr/initializer/kube_proxy_replacement.go:43, 1.20.2).
+func (a *agent) legacyRoutingFallback() string {
+	switch {
+	case !a.from(1, 20) && !a.nodePort():
+		return "kube-proxy replacement is off"
+	case !a.from(1, 19) && a.ipsec():
+		return "BPF host routing is incompatible with enable-ipsec."
+	case a.iptablesMasquerading():
+		return "BPF host routing requires enable-bpf-masquerade."
+	case !a.kubeProxyReplacement() && a.from(1, 19):
+		return "BPF host routing requires kube-proxy-replacement."
+	case !a.kubeProxyReplacement():
+		return "BPF host routing requires kube-proxy-replacement=true."
+	}
+	return ""
+}
+
+// policyEnforcement: case does not matter, and what is neither "always" nor
+// "never" behaves as the default (pkg/policy/repository.go:360, 1.18.6).
+func (a *agent) policyEnforcement() string {
+	return oneOf(strings.ToLower(a.text("enable-policy")), "default", "always", "never")
+}
+
+func (a *agent) cidrMatchesNodes() bool {
+	for _, m := range a.list("policy-cidr-match-mode") {
+		if m == "nodes" {
+			return true
+		}
+	}
+	return false
+}
+
+// oneOf is v when it is allowed, else the first allowed value.
+func oneOf(v string, allowed ...string) string {
+	for _, w := range allowed {
+		if v == w {
+			return v
+		}
+	}
+	return allowed[0]
+}

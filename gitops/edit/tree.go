@@ -1,0 +1,236 @@
+package edit
+
+import (
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+// check refuses what an alias or a merge key would carry elsewhere, and values
+// that are templates.
+func (e *editor) check(doc *yaml.Node, passed []slot, rest []string) error {
+	uses := aliases(doc)
+	for _, s := range passed {
+		if line := uses[s.node]; s.node.Anchor != "" && line > 0 {
+			return refuse(ErrAliased, s.node.Line, "&%s is used on line %d as well: both would change", s.node.Anchor, line)
+		}
+	}
+	target := passed[len(passed)-1].node
+	if len(rest) > 0 {
+		return merged(target, rest)
+	}
+	if anchor := usedOutside(target, uses, aliases(target)); anchor != "" {
+		return refuse(ErrAliased, target.Line, "&%s inside it is used elsewhere", anchor)
+	}
+	if target.Kind == yaml.ScalarNode && (strings.Contains(target.Value, "{{") || strings.Contains(target.Value, "{%")) {
+		return refuse(ErrTemplate, target.Line, "the value is a template: edit it by hand")
+	}
+	return nil
+}
+
+// aliases maps each anchored node to the line of an alias to it below n.
+func aliases(n *yaml.Node) map[*yaml.Node]int {
+	out := map[*yaml.Node]int{}
+	visit(n, func(n *yaml.Node) {
+		if n.Kind == yaml.AliasNode {
+			out[n.Alias] = n.Line
+		}
+	})
+	return out
+}
+
+func visit(n *yaml.Node, f func(*yaml.Node)) {
+	f(n)
+	for _, c := range n.Content {
+		visit(c, f)
+	}
+}
+
+// usedOutside names an anchor below target that has aliases; those below
+// target itself do not count when they are replaced with it.
+func usedOutside(target *yaml.Node, all, inside map[*yaml.Node]int) string {
+	anchor := ""
+	visit(target, func(n *yaml.Node) {
+		if line, ok := all[n]; ok && inside[n] != line && anchor == "" {
+			anchor = n.Anchor
+		}
+	})
+	return anchor
+}
+
+// merged refuses a new mapping that would hide one that a merge key brings in.
+func merged(m *yaml.Node, rest []string) error {
+	i := -1
+	if m.Kind == yaml.MappingNode {
+		i = find(m, "<<")
+	}
+	if len(rest) < 2 || i < 0 {
+		return nil
+	}
+	for _, base := range mergeBases(m.Content[i+1]) {
+		if find(base, rest[0]) >= 0 {
+			return refuse(ErrAliased, m.Content[i].Line, "%q comes from &%s by a merge key; a mapping of its own would hide the rest of it", rest[0], base.Anchor)
+		}
+	}
+	return nil
+}
+
+// mergeBases lists the mappings behind the value of a merge key.
+func mergeBases(n *yaml.Node) []*yaml.Node {
+	switch n.Kind {
+	case yaml.AliasNode:
+		return mergeBases(n.Alias)
+	case yaml.MappingNode:
+		return []*yaml.Node{n}
+	case yaml.SequenceNode:
+		var out []*yaml.Node
+		for _, c := range n.Content {
+			if c.Kind != yaml.SequenceNode {
+				out = append(out, mergeBases(c)...)
+			}
+		}
+		return out
+	}
+	return nil
+}
+
+// intend makes the change in the tree itself.
+func intend(g goal) error {
+	at := g.passed[len(g.passed)-1]
+	switch {
+	case g.remove && len(g.rest) > 0:
+		return nil
+	case g.remove && at.key != nil:
+		at.parent.Content = slices.Delete(at.parent.Content, at.index-1, at.index+1)
+		return nil
+	case g.remove:
+		at.parent.Content = slices.Delete(at.parent.Content, at.index, at.index+1)
+		return nil
+	case len(g.rest) == 0:
+		assign(at.node, g.v)
+		return nil
+	}
+	return attach(at.node, g.rest, g.v)
+}
+
+// attach adds v below n, where nothing of the path exists.
+func attach(n *yaml.Node, path []string, v *yaml.Node) error {
+	if n.Kind == yaml.SequenceNode {
+		item, err := nest(path[1:], v)
+		n.Content = append(n.Content, item)
+		return err
+	}
+	added, err := nest(path, v)
+	if err != nil {
+		return err
+	}
+	if isNull(n) {
+		assign(n, added)
+		return nil
+	}
+	n.Content = append(n.Content, added.Content...)
+	return nil
+}
+
+// assign gives n the meaning of v and keeps its anchor.
+func assign(n, v *yaml.Node) {
+	n.Kind, n.Tag, n.Value, n.Content, n.Alias = v.Kind, v.Tag, v.Value, v.Content, nil
+}
+
+// sameDocuments compares by meaning: comments and styles do not count, nor does
+// the order of keys; an alias must stand for the same node.
+func sameDocuments(a, b []*yaml.Node) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	c := comparison{twin: map[*yaml.Node]*yaml.Node{}}
+	for i := range a {
+		if !c.same(a[i], b[i]) {
+			return false
+		}
+	}
+	for _, p := range c.aliases {
+		if c.twin[p[0].Alias] != p[1].Alias {
+			return false
+		}
+	}
+	return true
+}
+
+func same(a, b *yaml.Node) bool {
+	c := comparison{twin: map[*yaml.Node]*yaml.Node{}}
+	return c.same(a, b) && len(c.aliases) == 0
+}
+
+type comparison struct {
+	twin    map[*yaml.Node]*yaml.Node // anchored nodes of a to those of b
+	aliases [][2]*yaml.Node
+}
+
+func (c *comparison) same(a, b *yaml.Node) bool {
+	if a.Kind != b.Kind || a.Anchor != b.Anchor || len(a.Content) != len(b.Content) {
+		return false
+	}
+	if a.Anchor != "" {
+		c.twin[a] = b
+	}
+	switch a.Kind {
+	case yaml.AliasNode:
+		c.aliases = append(c.aliases, [2]*yaml.Node{a, b})
+		return a.Value == b.Value
+	case yaml.ScalarNode:
+		return sameScalar(a, b)
+	case yaml.MappingNode:
+		return a.ShortTag() == b.ShortTag() && c.sameMapping(a, b)
+	}
+	for i := range a.Content {
+		if !c.same(a.Content[i], b.Content[i]) {
+			return false
+		}
+	}
+	return a.ShortTag() == b.ShortTag()
+}
+
+func sameScalar(a, b *yaml.Node) bool {
+	tag := a.ShortTag()
+	if tag != b.ShortTag() {
+		return false
+	}
+	switch tag {
+	case "!!null":
+		return true
+	case "!!bool":
+		return strings.EqualFold(a.Value, b.Value)
+	}
+	return a.Value == b.Value
+}
+
+// sameMapping pairs scalar keys by name and any others by their order.
+func (c *comparison) sameMapping(a, b *yaml.Node) bool {
+	entries := make(map[string]int, len(b.Content)/2)
+	var odd []int
+	for j := 0; j+1 < len(b.Content); j += 2 {
+		if k := b.Content[j]; k.Kind == yaml.ScalarNode {
+			entries[k.Value] = j
+		} else {
+			odd = append(odd, j)
+		}
+	}
+	for i := 0; i+1 < len(a.Content); i += 2 {
+		k := a.Content[i]
+		j, ok := entries[k.Value]
+		if k.Kind != yaml.ScalarNode {
+			if ok = len(odd) > 0; ok {
+				j, odd = odd[0], odd[1:]
+			}
+		}
+		if !ok || !c.same(k, b.Content[j]) || !c.same(a.Content[i+1], b.Content[j+1]) {
+			return false
+		}
+		if k.Kind == yaml.ScalarNode {
+			delete(entries, k.Value)
+		}
+	}
+	return true
+}

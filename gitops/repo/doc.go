@@ -1,0 +1,10 @@
+// Package repo reads the Git checkout that a plan is made for: its root, its
+// head, what is uncommitted, and the history of a few files.
+//
+// It works on the object store itself, through go-git, and never writes to it;
+// no git program is run. Linked worktrees, submodules, shallow and partial
+// clones are read like any other checkout, with what they hold.
+//
+// [Layout] is the exception: it makes a new repository out of given commits,
+// for the bundled incidents and for tests.
+package repo

@@ -1,0 +1,113 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/remediate-dev/remediate/detect/cilium"
+)
+
+const masqAgentPath = "ipMasqAgent.config"
+
+// Overlay changes a configuration as Helm values would, through the table of
+// flags and the values that set them (detect/cilium). It stands in for a render
+// where none is needed or none is possible, and never proves a candidate.
+func Overlay(cfg cilium.Config, sets []Set) cilium.Config {
+	out := cfg
+	out.Values = maps.Clone(cfg.Values)
+	if out.Values == nil {
+		out.Values = map[string]string{}
+	}
+	for _, s := range sets {
+		if s.Path == masqAgentPath || strings.HasPrefix(s.Path, masqAgentPath+".") {
+			out.MasqAgent = masqAgentFile(s)
+			continue
+		}
+		for _, f := range cilium.FlagsOfHelm(s.Path) {
+			if len(f.Helm) == 1 && f.Helm[0] == s.Path {
+				out.Values[f.Name] = flagText(s.Value)
+			}
+		}
+	}
+	return out
+}
+
+func masqAgentFile(s Set) *string {
+	content := s.Value
+	if key, ok := strings.CutPrefix(s.Path, masqAgentPath+"."); ok {
+		content = map[string]any{key: s.Value}
+	}
+	b, err := yaml.Marshal(content)
+	if err != nil {
+		return nil
+	}
+	text := string(b)
+	return &text
+}
+
+func flagText(v any) string {
+	if list, ok := v.([]any); ok {
+		parts := make([]string, 0, len(list))
+		for _, x := range list {
+			parts = append(parts, fmt.Sprint(x))
+		}
+		return strings.Join(parts, " ")
+	}
+	return fmt.Sprint(v)
+}
+
+// FromValues is the configuration that values stand for, without a chart.
+func FromValues(values map[string]any, version string) cilium.Config {
+	cfg := cilium.Config{Version: version, Values: map[string]string{}}
+	var sets []Set
+	for _, path := range watchedPaths() {
+		if v, ok := lookup(values, path); ok && v != nil && fmt.Sprint(v) != "" {
+			sets = append(sets, Set{path, v})
+		}
+	}
+	cfg = Overlay(cfg, sets)
+	if v, ok := lookup(values, "ipMasqAgent.enabled"); !ok || v != true {
+		cfg.MasqAgent = nil
+	}
+	return cfg
+}
+
+// watchedPaths are the Helm values that the model reads.
+func watchedPaths() []string {
+	var out []string
+	for _, f := range cilium.Flags() {
+		if len(f.Helm) == 1 {
+			out = append(out, f.Helm[0])
+		}
+	}
+	return append(out, masqAgentPath)
+}
+
+func lookup(values map[string]any, path string) (any, bool) {
+	var at any = values
+	for _, key := range strings.Split(path, ".") {
+		m, ok := at.(map[string]any)
+		if !ok {
+			return nil, false
+		}
+		if at, ok = m[key]; !ok {
+			return nil, false
+		}
+	}
+	return at, true
+}
+
+// effective reads a value as the chart would: the repository's, else the chart's default.
+func (p *planner) effective(values map[string]any, path string) any {
+	if v, ok := lookup(values, path); ok {
+		return v
+	}
+	if p.in.Default == nil {
+		return nil
+	}
+	v, _ := p.in.Default(path)
+	return v
+}

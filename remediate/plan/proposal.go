@@ -1,0 +1,253 @@
+package plan
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/remediate-dev/remediate/api/v1alpha1"
+	"github.com/remediate-dev/remediate/detect/cilium"
+	"github.com/remediate-dev/remediate/detect/signature"
+	"github.com/remediate-dev/remediate/detect/snapshot"
+	"github.com/remediate-dev/remediate/internal/cidr"
+)
+
+// proposal is a change that is considered.
+type proposal struct {
+	id, title string
+	fixes     []string
+	families  []string
+	sets      []Set
+	// considered only: people try it, and the plan says why not. The reason is
+	// computed from the model when it is empty.
+	considered bool
+	because    string
+	// observedOnly: it fits what was seen, and the pool is not known.
+	observedOnly bool
+}
+
+// situation is what a masquerade proposal starts from.
+type situation struct {
+	finding      v1alpha1.Finding
+	family       string
+	native       netip.Prefix
+	pods         []netip.Prefix
+	observedOnly bool
+	masquerade   cilium.Masquerade
+	settings     cilium.Settings
+}
+
+// masqueradeProposals answers a family whose masquerade does not spare the pods.
+func (p *planner) masqueradeProposals(f v1alpha1.Finding) []proposal {
+	in := p.in.Facts
+	ranges, observed := in.PodRanges(f.Family)
+	s := situation{finding: f, family: f.Family, native: in.Settings.NativeRoutingCIDR[f.Family],
+		observedOnly: observed, masquerade: in.Settings.Masquerade[f.Family], settings: in.Settings}
+	for _, r := range ranges {
+		s.pods = append(s.pods, r.Prefix)
+	}
+	if s.masquerade == cilium.MasqueradeOff {
+		return nil
+	}
+	var out []proposal
+	out = append(out, s.widen()...)
+	out = append(out, s.exactlyThePods()...)
+	out = append(out, s.masqAgent())
+	out = append(out, s.whatPeopleTry()...)
+	for i := range out {
+		out[i].fixes = []string{f.Signature}
+		out[i].families = []string{f.Family}
+		out[i].observedOnly = observed && out[i].id != "disable-ip"+fam(f.Family)+"-masquerade"
+	}
+	return out
+}
+
+func fam(family string) string { return strings.ToLower(family[2:]) }
+
+func (s situation) nativeKey() string { return "ip" + fam(s.family) + "NativeRoutingCIDR" }
+
+// suffix keeps ids of the second family apart; a dual-stack fault needs both.
+func (s situation) id(base string) string {
+	if s.family == cidr.IPv4 {
+		return base + "-ipv4"
+	}
+	return base
+}
+
+// widen proposes the smallest prefix that holds the old one and the pods, and
+// the one that a person would write.
+func (s situation) widen() []proposal {
+	if !s.native.IsValid() {
+		return nil
+	}
+	smallest, err := cidr.Supernet(append([]netip.Prefix{s.native}, s.pods...)...)
+	if err != nil {
+		return nil
+	}
+	aligned := cidr.Align(smallest)
+	var out []proposal
+	add := func(id string, to netip.Prefix) {
+		pr := proposal{id: s.id(id), title: fmt.Sprintf("Widen %s from %s to %s", s.nativeKey(), s.native, to),
+			sets: []Set{{s.nativeKey(), to.String()}}}
+		if why := unreasonable(to); why != "" {
+			pr.considered, pr.because = true, fmt.Sprintf("one prefix for %s and %s would be %s: %s", s.native, joined(s.pods), to, why)
+		}
+		out = append(out, pr)
+	}
+	add("widen-native-routing-cidr", smallest)
+	if aligned != smallest {
+		add("widen-native-routing-cidr-aligned", aligned)
+	}
+	return out
+}
+
+// unreasonable says why a prefix is too wide to be spared from masquerade: it
+// must stay inside one private block (RFC 1918, RFC 6598, RFC 4193), and an
+// IPv6 prefix must not be wider than /32.
+func unreasonable(p netip.Prefix) string {
+	if cidr.Family(p.Addr()) == cidr.IPv6 {
+		if p.Bits() < 32 {
+			return "it reaches far beyond one site's addresses"
+		}
+		return ""
+	}
+	for _, block := range []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"} {
+		if cidr.Contains(netip.MustParsePrefix(block), p) {
+			return ""
+		}
+	}
+	if p.Bits() >= 16 {
+		return ""
+	}
+	return "it would spare public addresses from masquerade, which then never answer"
+}
+
+// exactlyThePods: nodes are exempt anyway and services are translated first.
+func (s situation) exactlyThePods() []proposal {
+	pods, err := cidr.Supernet(s.pods...)
+	if err != nil || pods == s.native {
+		return nil
+	}
+	pr := proposal{id: s.id("set-native-routing-cidr-to-pods"), sets: []Set{{s.nativeKey(), pods.String()}},
+		title: fmt.Sprintf("Set %s to the pods' own range %s", s.nativeKey(), pods)}
+	if why := unreasonable(pods); why != "" {
+		pr.considered, pr.because = true, fmt.Sprintf("one prefix for the pods' ranges %s would be %s: %s", joined(s.pods), pods, why)
+	}
+	return []proposal{pr}
+}
+
+// masqAgent spares several ranges at once, which one native routing CIDR cannot.
+func (s situation) masqAgent() proposal {
+	var sets []Set
+	if s.masquerade != cilium.MasqueradeBPF {
+		sets = append(sets, Set{"bpf.masquerade", true})
+	}
+	if !s.settings.IPMasqAgent {
+		sets = append(sets, Set{"ipMasqAgent.enabled", true})
+	}
+	sets = append(sets, Set{"ipMasqAgent.config.nonMasqueradeCIDRs", s.sparedList()})
+	id, title := "use-ip-masq-agent", "Spare the pods with the ip-masq-agent's list"
+	if s.settings.IPMasqAgent {
+		id, title = "extend-ip-masq-agent", "Add the pods to the ip-masq-agent's list"
+	}
+	return proposal{id: id, title: title, sets: sets}
+}
+
+// sparedList is what is spared today plus the pods, of every family that would
+// be masqueraded: the list replaces the agent's built-in one.
+func (s situation) sparedList() []any {
+	var out []any
+	seen := map[netip.Prefix]bool{}
+	add := func(p netip.Prefix) {
+		if p.IsValid() && !seen[p] {
+			seen[p] = true
+			out = append(out, p.String())
+		}
+	}
+	if s.settings.IPMasqAgent {
+		for _, p := range s.settings.NonMasquerade {
+			if p.Addr().IsLinkLocalUnicast() {
+				continue
+			}
+			add(p)
+		}
+	}
+	for _, family := range []string{cidr.IPv6, cidr.IPv4} {
+		if s.settings.Masquerade[family] == cilium.MasqueradeOff {
+			continue
+		}
+		add(s.settings.NativeRoutingCIDR[family])
+		if family == s.family {
+			for _, p := range s.pods {
+				add(p)
+			}
+		}
+	}
+	return out
+}
+
+// whatPeopleTry are the ideas that stand near: each is judged by the model.
+func (s situation) whatPeopleTry() []proposal {
+	toggle := func(id, path string, now bool, title string) proposal {
+		return proposal{id: id, title: title, sets: []Set{{path, !now}}, considered: true}
+	}
+	bpf := s.masquerade == cilium.MasqueradeBPF
+	out := []proposal{
+		{id: "disable-ip" + fam(s.family) + "-masquerade", title: "Turn " + s.family + " masquerade off", considered: true,
+			sets: []Set{{"enable" + s.family + "Masquerade", false}}},
+		toggle("toggle-host-legacy-routing", "bpf.hostLegacyRouting", s.settings.HostLegacyRouting, "Switch bpf.hostLegacyRouting"),
+		toggle("toggle-socket-lb-host-namespace-only", "socketLB.hostNamespaceOnly", s.settings.SocketLBHostNSOnly, "Switch socketLB.hostNamespaceOnly"),
+		{id: "allow-remote-node-by-policy", title: "Admit remote-node with a CiliumNetworkPolicy", considered: true,
+			because: "a CiliumNetworkPolicy with fromEntities: [remote-node] hides the fault instead of fixing it: " +
+				"every pod of every other node would be let in, whatever its namespace, because all of them look like their node"},
+	}
+	if !s.settings.IPMasqAgent {
+		out = append(out, toggle("toggle-bpf-masquerade", "bpf.masquerade", bpf, "Switch bpf.masquerade"))
+	}
+	if s.native.IsValid() && !s.settings.IPMasqAgent {
+		out = append(out, proposal{id: "ip-masq-agent-with-native-cidr-only", considered: true,
+			title: fmt.Sprintf("ip-masq-agent with nonMasqueradeCIDRs: [%s]", s.native),
+			sets: []Set{{"bpf.masquerade", true}, {"ipMasqAgent.enabled", true},
+				{"ipMasqAgent.config.nonMasqueradeCIDRs", []any{s.native.String()}}}})
+	}
+	return out
+}
+
+// startProposals answers rules whose cure is one value and changes nothing that
+// worked: a native routing CIDR that is missing.
+func (p *planner) startProposals(f v1alpha1.Finding) []proposal {
+	in := p.in.Facts
+	var out []proposal
+	for _, r := range in.Start.Refusals {
+		for _, family := range in.Families() {
+			if r.ID != map[string]string{cidr.IPv4: "V1", cidr.IPv6: "V2"}[family] {
+				continue
+			}
+			ranges, observed := in.PodRanges(family)
+			pods, err := cidr.Supernet(prefixes(ranges)...)
+			if err != nil || unreasonable(pods) != "" {
+				continue
+			}
+			key := "ip" + fam(family) + "NativeRoutingCIDR"
+			out = append(out, proposal{id: "set-" + fam(family) + "-native-routing-cidr", title: fmt.Sprintf("Set %s to the pods' range %s", key, pods),
+				sets: []Set{{key, pods.String()}}, fixes: []string{signature.AgentRefusesToStart}, families: []string{family}, observedOnly: observed})
+		}
+	}
+	return out
+}
+
+func prefixes(cs []snapshot.CIDR) []netip.Prefix {
+	out := make([]netip.Prefix, 0, len(cs))
+	for _, c := range cs {
+		out = append(out, c.Prefix)
+	}
+	return out
+}
+
+func joined(ps []netip.Prefix) string {
+	s := make([]string, 0, len(ps))
+	for _, p := range ps {
+		s = append(s, p.String())
+	}
+	return strings.Join(s, ", ")
+}

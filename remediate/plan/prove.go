@@ -1,0 +1,313 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/remediate-dev/remediate/api/v1alpha1"
+	"github.com/remediate-dev/remediate/detect/cilium"
+	"github.com/remediate-dev/remediate/detect/datapath"
+	"github.com/remediate-dev/remediate/detect/snapshot"
+)
+
+// model builds the datapath under another configuration, everything else equal.
+func (p *planner) model(cfg cilium.Config) (*datapath.Model, error) {
+	in := p.in.Facts.ModelInput
+	in.Config = cfg
+	return datapath.New(in)
+}
+
+// verdict is a proposal judged.
+type verdict struct {
+	ok      *proven
+	because string
+	tried   *v1alpha1.Tried
+}
+
+// proveAll judges proposals side by side: rendering takes the time.
+func (p *planner) proveAll(ps []proposal) []proven {
+	verdicts := make([]verdict, len(ps))
+	var wg sync.WaitGroup
+	for i := range ps {
+		wg.Go(func() {
+			if ps[i].considered {
+				verdicts[i] = p.consider(ps[i])
+			} else {
+				verdicts[i] = p.prove(ps[i])
+			}
+		})
+	}
+	wg.Wait()
+	var out []proven
+	for i, v := range verdicts {
+		if v.ok != nil {
+			out = append(out, *v.ok)
+			continue
+		}
+		p.rejected = append(p.rejected, v1alpha1.Rejected{ID: ps[i].id, Because: v.because, Tried: v.tried})
+	}
+	return out
+}
+
+// prove renders a proposal and checks everything that a candidate must pass.
+func (p *planner) prove(pr proposal) verdict {
+	r, err := p.in.Render(pr.sets)
+	if err != nil {
+		return verdict{because: "it cannot be written: " + err.Error()}
+	}
+	start := p.start(r.Config)
+	if start.Starts == snapshot.No {
+		return verdict{because: refusalText(start)}
+	}
+	m, err := p.model(r.Config)
+	if err != nil {
+		return verdict{because: "the datapath cannot be modelled with it: " + err.Error()}
+	}
+	delta := datapath.Compare(p.in.Facts.Analysis, m.Analyse())
+	if why := p.unfit(pr, delta); why != "" {
+		return verdict{because: why}
+	}
+	c := v1alpha1.Candidate{ID: pr.id, Title: pr.title, Fixes: pr.fixes, Changes: r.Changes, Diff: r.Diff, Affects: r.Affects,
+		Proof: p.proof(r, start, delta), Tried: p.tried(r.Values)}
+	out := proven{proposal: pr, model: m}
+	p.sideEffects(&c, &out, m.Settings(""))
+	c.Rollout = p.rollout(pr, r)
+	out.candidate = c
+	return verdict{ok: &out}
+}
+
+// consider judges an idea that stands near, without rendering it.
+func (p *planner) consider(pr proposal) verdict {
+	v := verdict{because: pr.because, tried: p.triedKeys(pr.sets)}
+	if len(pr.sets) > 0 {
+		after := Overlay(p.in.Current.Config, pr.sets)
+		if v.tried == nil {
+			v.tried = p.triedKeys(pr.sets)
+		}
+		if v.because == "" {
+			v.because = p.judgeIdea(pr, after)
+		}
+	}
+	return v
+}
+
+func (p *planner) judgeIdea(pr proposal, after cilium.Config) string {
+	if start := p.start(after); start.Starts == snapshot.No {
+		return refusalText(start)
+	}
+	m, err := p.model(after)
+	if err != nil {
+		return "the datapath cannot be modelled with it: " + err.Error()
+	}
+	delta := datapath.Compare(p.in.Facts.Analysis, m.Analyse())
+	settings := m.Settings("")
+	switch {
+	case delta.Fixed == 0:
+		return p.whyNoEffect(pr, settings)
+	case delta.Broken > 0:
+		return brokenText(delta) + p.crashNote(pr)
+	}
+	return "it fixes the flows, and is not proposed because it changes more than the fault needs" + p.crashNote(pr)
+}
+
+// whyNoEffect explains an idea that leaves every failing flow failing.
+func (p *planner) whyNoEffect(pr proposal, after cilium.Settings) string {
+	var parts []string
+	for _, s := range pr.sets {
+		for _, f := range cilium.FlagsOfHelm(s.Path) {
+			touches, _ := cilium.Influences(f.Name, cilium.PartMasquerade)
+			if !touches {
+				parts = append(parts, fmt.Sprintf("%s is not in this path: it cannot change which packets are masqueraded", s.Path))
+				break
+			}
+		}
+	}
+	if len(parts) > 0 {
+		return strings.Join(parts, "; ")
+	}
+	if after.IPMasqAgent {
+		return "the list leaves the pods out just as the native routing CIDR does: the same arithmetic, the same drops"
+	}
+	return "iptables and BPF masquerade test the same native routing CIDR, so the same packets are rewritten either way"
+}
+
+// crashNote recalls that turning a family's masquerade off is refused beside BPF masquerade.
+func (p *planner) crashNote(pr proposal) string {
+	if !strings.HasPrefix(pr.id, "disable-ip") {
+		return ""
+	}
+	with := Overlay(p.in.Current.Config, append([]Set{{"bpf.masquerade", true}}, pr.sets...))
+	start := p.start(with)
+	if start.Starts != snapshot.No {
+		return ""
+	}
+	return fmt.Sprintf("; together with bpf.masquerade: true agents would refuse to start (%s: %s)", start.First().ID, start.First().Message)
+}
+
+// start checks the start-up rules. Where agents run today, a rule that hangs on
+// an unknown fact of the node and that the change does not touch holds as before.
+// A datapath that never initialises counts as a refusal.
+func (p *planner) start(cfg cilium.Config) cilium.Start {
+	out := cilium.CheckStart(cfg)
+	if p.in.Running {
+		out = cilium.CheckChange(p.in.Current.Config, cfg)
+	}
+	if len(out.Datapath) > 0 {
+		out.Refusals = append(out.Refusals, out.Datapath...)
+		out.Starts = snapshot.No
+	}
+	return out
+}
+
+func refusalText(s cilium.Start) string {
+	r := s.First()
+	who := "the agent"
+	if r.Operator {
+		who = "the operator"
+	}
+	return fmt.Sprintf("%s would refuse to start (%s): %s", who, r.ID, r.Message)
+}
+
+func brokenText(d datapath.Delta) string {
+	var what []string
+	for _, x := range d.BrokenExamples[:min(2, len(d.BrokenExamples))] {
+		what = append(what, fmt.Sprintf("%s → %s (%s): %s", x.From, x.To, x.Family, x.After))
+	}
+	return fmt.Sprintf("it breaks %d flow classes that work today: %s", d.Broken, strings.Join(what, "; "))
+}
+
+// unfit says why a change that renders and starts is still no candidate.
+func (p *planner) unfit(pr proposal, d datapath.Delta) string {
+	repairsStart := p.in.Facts.Start.Starts == snapshot.No
+	switch {
+	case d.Broken > 0:
+		return brokenText(d)
+	case d.Fixed == 0 && !repairsStart:
+		return "no failing flow class works with it: " + p.whyNoEffect(pr, p.in.Facts.Settings)
+	}
+	return ""
+}
+
+func (p *planner) proof(r Rendered, start cilium.Start, d datapath.Delta) v1alpha1.Proof {
+	out := v1alpha1.Proof{Rendered: r.Complete, ConfigDelta: configDelta(p.in.Current.Config, r.Config)}
+	if start.Starts != snapshot.Unknown {
+		yes := start.Starts == snapshot.Yes
+		out.AgentStarts = &yes
+	}
+	for _, u := range start.Unknown {
+		out.Notes = append(out.Notes, "start-up: "+u)
+	}
+	if !r.Complete {
+		out.Notes = append(out.Notes, "no chart was to be had: the configuration is derived from the values that the model knows, "+
+			"so a value with another effect on the manifests would go unnoticed; give --chart for the full proof")
+	}
+	out.Flows = v1alpha1.FlowCounts{Fixed: d.Fixed, Broken: d.Broken, Unchanged: d.Unchanged, Unknown: d.Unknown, Examples: flowExamples(d)}
+	return out
+}
+
+// flowExamples are a few classes that change.
+func flowExamples(d datapath.Delta) []v1alpha1.FlowExample {
+	const most = 6
+	out := slices.Concat([]v1alpha1.FlowExample{}, d.FixedExamples, d.BrokenExamples)
+	return out[:min(most, len(out))]
+}
+
+func configDelta(before, after cilium.Config) map[string]v1alpha1.ConfigDelta {
+	out := map[string]v1alpha1.ConfigDelta{}
+	for key, sides := range cilium.Delta(before, after) {
+		out[key] = v1alpha1.ConfigDelta{From: orNull(sides[0]), To: orNull(sides[1])}
+	}
+	if a, b := before.MasqAgent, after.MasqAgent; (a == nil) != (b == nil) || (a != nil && *a != *b) {
+		out["ip-masq-agent"] = v1alpha1.ConfigDelta{From: orNull(a), To: orNull(b)}
+	}
+	return out
+}
+
+func orNull(s *string) any {
+	if s == nil {
+		return nil
+	}
+	return *s
+}
+
+// rollout says what restarts, from what the render changes.
+func (p *planner) rollout(pr proposal, r Rendered) v1alpha1.Rollout {
+	keys := configDelta(p.in.Current.Config, r.Config)
+	hot := len(keys) > 0
+	for key := range keys {
+		f, ok := cilium.FlagByName(key)
+		hot = hot && (key == "ip-masq-agent" || ok && f.HotReload)
+	}
+	out := v1alpha1.Rollout{Restart: []string{}, HotReload: hot}
+	if !hot {
+		out.Restart = []string{"DaemonSet/cilium"}
+	}
+	rolls := r.AgentTemplate != "" && r.AgentTemplate != p.in.Current.AgentTemplate
+	switch {
+	case rolls && p.rollsByItself(r):
+		out.Restart = []string{"DaemonSet/cilium"}
+		out.Note = "rollOutCiliumPods is on: the agents restart, node by node, as soon as Flux has reconciled; the cure takes effect on each sending node as its agent restarts"
+	case rolls:
+		out.Restart = []string{"DaemonSet/cilium"}
+		out.Note = "the change alters the agent's pod template, so the agents restart as soon as Flux has reconciled; the cure takes effect on each sending node as its agent restarts"
+	case hot:
+		out.Note = "the agents reload it without a restart, within about a minute"
+	default:
+		out.Note = "rollOutCiliumPods is off: nothing happens until the agents restart. Set rollOutCiliumPods: true in the same values " +
+			"(from then on every change of cilium-config restarts them), or run kubectl -n kube-system rollout restart daemonset/cilium after the reconcile. " +
+			"The cure takes effect on each sending node as its agent restarts; established connections keep their old address translation until they end"
+	}
+	return out
+}
+
+func (p *planner) rollsByItself(r Rendered) bool {
+	return p.effective(r.Values, "rollOutCiliumPods") == true
+}
+
+// better is the order of candidates of the contract: complete proof, nothing
+// becomes masqueraded, fewest keys, smallest added range, id; what fits only
+// observed ranges ranks last.
+func (p *planner) better(a, b proven) bool {
+	if a.observedOnly != b.observedOnly {
+		return !a.observedOnly
+	}
+	if ca, cb := complete(a), complete(b); ca != cb {
+		return ca
+	}
+	if a.removed != b.removed {
+		return !a.removed
+	}
+	if len(a.sets) != len(b.sets) {
+		return len(a.sets) < len(b.sets)
+	}
+	if c := a.added.compare(b.added); c != 0 {
+		return c < 0
+	}
+	return a.id < b.id
+}
+
+func complete(c proven) bool {
+	return c.candidate.Proof.Rendered && c.candidate.Proof.AgentStarts != nil && *c.candidate.Proof.AgentStarts
+}
+
+func orderText(cs []proven) string {
+	if len(cs) < 2 {
+		return ""
+	}
+	var parts []string
+	for _, c := range cs {
+		keys := "1 key"
+		if len(c.sets) != 1 {
+			keys = fmt.Sprintf("%d keys", len(c.sets))
+		}
+		masq := "nothing becomes masqueraded"
+		if c.removed {
+			masq = "some destinations become masqueraded"
+		}
+		parts = append(parts, fmt.Sprintf("%s (%s, %s, adds %s)", c.id, masq, keys, c.added))
+	}
+	return "complete proof first, then none of today's unmasqueraded destinations becomes masqueraded, then fewest keys, then the smallest added range, then id; " +
+		"what fits only observed ranges comes last: " + strings.Join(parts, " > ")
+}

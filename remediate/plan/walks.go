@@ -1,0 +1,99 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/remediate-dev/remediate/api/v1alpha1"
+	"github.com/remediate-dev/remediate/detect/datapath"
+	"github.com/remediate-dev/remediate/detect/signature"
+	"github.com/remediate-dev/remediate/detect/snapshot"
+)
+
+// walks draws one failing packet's way now and under the first candidate.
+func (p *planner) walks(out *v1alpha1.Plan, cs []proven) {
+	flow, ok := p.exampleFlow()
+	if !ok {
+		return
+	}
+	title := fmt.Sprintf("%s %s", flow.Family, flow.Protocol)
+	out.Walks = append(out.Walks, walk(title, "current", flow, p.in.Facts.Model.Trace(flow)))
+	if len(cs) > 0 {
+		out.Walks = append(out.Walks, walk(title, cs[0].id, flow, cs[0].model.Trace(flow)))
+	}
+}
+
+// exampleFlow prefers a flow that a probe saw fail, then Flux' own, then any
+// class that the model has failing.
+func (p *planner) exampleFlow() (datapath.Flow, bool) {
+	in := p.in.Facts
+	for _, o := range in.Snapshot.Probes {
+		if o.Outcome != v1alpha1.OutcomeTimeout || o.Via != "PodIP" || o.HostNetwork || o.Unreliable {
+			continue
+		}
+		from, to := in.Snapshot.PodByName(o.From.Namespace, o.From.Pod), in.Snapshot.PodByName(o.To.Namespace, o.To.Pod)
+		if from == nil || to == nil {
+			continue
+		}
+		a, okA := podEnd(from, o.Family)
+		b, okB := podEnd(to, o.Family)
+		f := datapath.Flow{From: a, To: b, Family: o.Family, Protocol: o.Protocol, Port: o.To.Port}
+		if f.Protocol == "HTTP" {
+			f.Protocol = "TCP"
+		}
+		if okA && okB && in.Model.Trace(f).Delivered == snapshot.No {
+			return f, true
+		}
+	}
+	for _, path := range signature.FluxPaths(in.Snapshot) {
+		for _, family := range in.Families() {
+			r, ok := path.Trace(in.Model, family)
+			if ok && r.Delivered == snapshot.No {
+				a, _ := podEnd(path.From, family)
+				b, _ := podEnd(path.To, family)
+				return datapath.Flow{From: a, To: b, Family: family, Protocol: "TCP", Port: 9090}, true
+			}
+		}
+	}
+	return firstFailing(in.Analysis)
+}
+
+func firstFailing(a datapath.Analysis) (datapath.Flow, bool) {
+	for _, c := range a.Classes {
+		if c.Kind == datapath.KindPodPod && c.Result.Delivered == snapshot.No && !c.Hypothetical {
+			return datapath.Flow{From: c.From, To: c.To, Family: c.Family, Protocol: c.Protocol, Port: c.Port}, true
+		}
+	}
+	return datapath.Flow{}, false
+}
+
+func walk(title, config string, f datapath.Flow, r datapath.Result) v1alpha1.Walk {
+	w := v1alpha1.Walk{Title: title, Config: config, From: endText(f.From), To: endText(f.To), Outcome: outcomeText(r)}
+	for _, s := range r.Steps {
+		w.Steps = append(w.Steps, v1alpha1.WalkStep{Where: s.Where, What: s.What, Why: s.Why, Source: s.Source, Bad: s.Bad})
+	}
+	return w
+}
+
+func endText(e datapath.End) string {
+	name := e.Node
+	if e.Kind != datapath.EndNode && e.Name != "" {
+		name = e.Namespace + "/" + e.Name
+	}
+	if !e.Addr.IsValid() {
+		return name
+	}
+	if name == "" {
+		return e.Addr.String()
+	}
+	return fmt.Sprintf("%s (%s)", name, e.Addr)
+}
+
+func outcomeText(r datapath.Result) string {
+	switch r.Delivered {
+	case snapshot.Yes:
+		return "delivered"
+	case snapshot.No:
+		return "lost: " + r.Reason
+	}
+	return "unknown: " + r.Reason
+}

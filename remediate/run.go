@@ -1,0 +1,268 @@
+package remediate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"time"
+
+	"github.com/remediate-dev/remediate/api/v1alpha1"
+	"github.com/remediate-dev/remediate/detect"
+	"github.com/remediate-dev/remediate/detect/cilium"
+	"github.com/remediate-dev/remediate/detect/observe"
+	"github.com/remediate-dev/remediate/detect/signature"
+	"github.com/remediate-dev/remediate/detect/snapshot"
+	"github.com/remediate-dev/remediate/gitops/render"
+	"github.com/remediate-dev/remediate/gitops/repo"
+	"github.com/remediate-dev/remediate/gitops/source"
+	"github.com/remediate-dev/remediate/remediate/plan"
+)
+
+// Run is what the steps fill, each from what the earlier ones found.
+type Run struct {
+	opts Options
+
+	repo    *repo.Repo
+	root    string
+	release *source.Release
+	// scope is what .remediate.yaml states for the release.
+	scope source.Scope
+
+	snapshot *snapshot.Snapshot
+	notes    []string
+	unknown  []string
+
+	chart       *render.Chart
+	current     plan.Rendered
+	renderError string
+	live        *cilium.Config
+	facts       *signature.Input
+	findings    []v1alpha1.Finding
+
+	history     []plan.State
+	historyNote string
+	plan        v1alpha1.Plan
+	// edits are the files that each candidate changes, by candidate and path.
+	edits *editLog
+}
+
+// step is one entry of the list.
+type step struct {
+	name string
+	do   func(*Run, context.Context) error
+}
+
+// planSteps is the list from observe to plan.
+func planSteps() []step {
+	return []step{
+		{"open the repository", (*Run).openRepository},
+		{"find the release", (*Run).findRelease},
+		{"observe", (*Run).observe},
+		{"state facts", (*Run).stateFacts},
+		{"render", (*Run).renderCurrent},
+		{"detect", (*Run).detect},
+		{"read history", (*Run).readHistory},
+		{"plan", (*Run).makePlan},
+	}
+}
+
+// Result is a plan and what is needed to apply it.
+type Result struct {
+	Plan v1alpha1.Plan
+	root string
+	repo *repo.Repo
+	// files are the edited files by candidate id and path in the repository.
+	files map[string]map[string][]byte
+}
+
+// Plan diagnoses and plans. It writes nothing.
+func Plan(ctx context.Context, opts Options) (*Result, error) {
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	r := &Run{opts: opts, edits: newEditLog()}
+	defer r.close()
+	for _, s := range planSteps() {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.name, err)
+		}
+		if err := s.do(r, ctx); err != nil {
+			return nil, err
+		}
+	}
+	res := &Result{Plan: r.plan, root: r.root, repo: r.repo, files: map[string]map[string][]byte{}}
+	for _, c := range r.plan.Candidates {
+		res.files[c.ID] = r.edits.of(c)
+	}
+	return res, nil
+}
+
+func (r *Run) close() {}
+
+func (r *Run) openRepository(ctx context.Context) error {
+	dir := r.opts.Repo
+	if dir == "" {
+		dir = "."
+	}
+	rp, err := repo.Open(dir)
+	if err != nil {
+		return err
+	}
+	r.repo, r.root = rp, rp.Root()
+	return nil
+}
+
+func (r *Run) findRelease(ctx context.Context) error {
+	rel, err := source.Find(ctx, source.Options{Root: r.root, Release: r.opts.Release, ClusterPath: r.opts.ClusterPath, AllowRemoteBases: r.opts.AllowRemoteBases})
+	if err != nil {
+		return err
+	}
+	r.release = rel
+	for _, m := range rel.Missing {
+		r.unknown = append(r.unknown, "values: "+m)
+	}
+	settings, err := source.ReadSettings(r.root)
+	if err != nil {
+		return err
+	}
+	r.scope = settings.For(rel.Namespace+"/"+rel.Name, path.Dir(rel.File))
+	return nil
+}
+
+// observe fills the snapshot: a folder or archive, a cluster, or nothing.
+func (r *Run) observe(ctx context.Context) error {
+	from := r.opts.Snapshot
+	if from == "" && r.opts.Cluster == nil && r.scope.Snapshot.Value != "" {
+		from = filepath.Join(r.root, filepath.FromSlash(r.scope.Snapshot.Value))
+	}
+	switch {
+	case from != "":
+		s, err := observe.Open(ctx, from)
+		if err != nil {
+			return err
+		}
+		r.snapshot = s
+	case r.opts.Cluster != nil:
+		return r.observeCluster(ctx)
+	default:
+		r.opts.progress("no snapshot and no cluster: the repository alone speaks")
+		r.snapshot = observe.FromFacts("repository")
+	}
+	return nil
+}
+
+func (r *Run) observeCluster(ctx context.Context) error {
+	timeout := r.opts.ClusterTimeout
+	if timeout == 0 {
+		timeout = 30 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	s, err := observe.Cluster(ctx, r.opts.Cluster, observe.ClusterOptions{Origin: r.opts.ClusterName})
+	switch {
+	case err == nil:
+		r.snapshot = s
+		return nil
+	case r.opts.ClusterOptional:
+		r.opts.progress("the cluster of context %s does not answer (%v): the repository alone speaks", r.opts.ClusterName, err)
+		r.unknown = append(r.unknown, "everything that only the cluster knows: context "+r.opts.ClusterName+" does not answer")
+		r.snapshot = observe.FromFacts("repository")
+		return nil
+	}
+	return withHint(err, "check --context and --kubeconfig, or plan from a snapshot (--snapshot DIR) or from the repository alone (--context '')")
+}
+
+func (r *Run) ciliumVersion() string {
+	switch {
+	case r.opts.CiliumVersion != "":
+		return r.opts.CiliumVersion
+	case r.scope.CiliumVersion.Value != "":
+		return r.scope.CiliumVersion.Value
+	case r.chart != nil && r.chart.AppVersion != "":
+		return r.chart.AppVersion
+	case r.snapshot.AgentImageVersion.Known:
+		return r.snapshot.AgentImageVersion.Value
+	}
+	return r.release.Chart.Version
+}
+
+// detect judges the current configuration.
+func (r *Run) detect(ctx context.Context) error {
+	in, err := r.signatureInput(ctx)
+	if err != nil {
+		return err
+	}
+	r.facts = in
+	r.findings = detect.Run(in)
+	return nil
+}
+
+func (r *Run) readHistory(ctx context.Context) error {
+	var files []string
+	for _, s := range r.release.Sources {
+		if s.File != "" {
+			files = append(files, s.File)
+		}
+	}
+	if len(r.findings) == 0 || len(files) == 0 {
+		return nil
+	}
+	versions, note, err := r.repo.History(ctx, files, repo.Limit{})
+	if err != nil {
+		r.historyNote = err.Error()
+		return nil
+	}
+	r.historyNote = note
+	for i, v := range versions {
+		if i == 0 && r.atHead(v, files) {
+			continue
+		}
+		if s, ok := r.stateAt(v, files); ok {
+			r.history = append(r.history, s)
+		}
+	}
+	return nil
+}
+
+// stateAt rebuilds the values as they were at a commit.
+func (r *Run) stateAt(v repo.Version, files []string) (plan.State, bool) {
+	at := map[string][]byte{}
+	for _, f := range files {
+		b, ok, err := v.Read(f)
+		if err != nil || !ok {
+			return plan.State{}, false
+		}
+		at[f] = b
+	}
+	values, err := r.release.Rebuild(at)
+	if err != nil {
+		return plan.State{}, false
+	}
+	return plan.State{Commit: v.Commit, Date: v.Date, Subject: v.Subject, Values: values}, true
+}
+
+// atHead: the version is what the working tree holds.
+func (r *Run) atHead(v repo.Version, files []string) bool {
+	for _, f := range files {
+		was, ok, err := v.Read(f)
+		is, readErr := os.ReadFile(filepath.Join(r.root, filepath.FromSlash(f)))
+		if err != nil || readErr != nil || !ok || string(was) != string(is) {
+			return false
+		}
+	}
+	return true
+}
+
+// Write applies a candidate to the working tree: its files, and nothing else.
+func (res *Result) Write(candidate string, force bool) ([]string, error) {
+	files, ok := res.files[candidate]
+	if !ok || len(files) == 0 {
+		return nil, fmt.Errorf("no candidate %q to write", candidate)
+	}
+	return writeFiles(res.root, res.repo, files, force)
+}
+
+var errDirty = errors.New("has uncommitted changes")
