@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -177,5 +178,61 @@ func TestTruthTableIsWhole(t *testing.T) {
 	want := "drop 867 identity 2493 masquerade 2850 result 2963 source 2844 verdict 1527"
 	if strings.Join(got, " ") != want {
 		t.Errorf("measured columns: %s, want %s", strings.Join(got, " "), want)
+	}
+}
+
+// TestTruthCanDisagree changes measured columns one by one and expects each
+// change to be noticed, and an unknown set or policy to be counted as unknown.
+func TestTruthCanDisagree(t *testing.T) {
+	rows := readLines[truthRow](t, &fileList{defaults: truthFlows.defaults})
+	labs := newLabs(t, rows)
+	row := rows[slices.IndexFunc(rows, func(r truthRow) bool {
+		return r.DropReason != nil && r.SourceSeen != nil && r.IdentityAtReceiver != nil && r.MasqueradedBy != nil
+	})]
+	text := func(s string) *string { return &s }
+	for name, change := range map[string]func(*truthRow){
+		"result":     func(r *truthRow) { r.Result = text("ok") },
+		"source":     func(r *truthRow) { r.SourceSeen = text("other:fd00::1") },
+		"identity":   func(r *truthRow) { r.IdentityAtReceiver = text("world") },
+		"verdict":    func(r *truthRow) { r.Verdict = text("allow") },
+		"drop":       func(r *truthRow) { r.DropReason = text("Invalid source ip") },
+		"masquerade": func(r *truthRow) { r.MasqueradedBy = text("nobody") },
+	} {
+		changed := row
+		change(&changed)
+		if wrong, unknown := labs.compare(changed); len(wrong) != 1 || len(unknown) != 0 {
+			t.Errorf("%s changed: disagreements %q, unknown %q, want one disagreement", name, wrong, unknown)
+		}
+	}
+	for name, change := range map[string]func(*truthRow){
+		"set":    func(r *truthRow) { r.Set = "no such set" },
+		"policy": func(r *truthRow) { r.Policy = "no such policy" },
+		"end":    func(r *truthRow) { r.Flow.To = "a toaster" },
+	} {
+		changed := row
+		change(&changed)
+		if wrong, unknown := labs.compare(changed); len(wrong) != 0 || len(unknown) != 1 {
+			t.Errorf("%s changed: disagreements %q, unknown %q, want one unknown", name, wrong, unknown)
+		}
+	}
+}
+
+// TestTruthNames: renaming a set changes nothing, for nothing is read from names.
+func TestTruthNames(t *testing.T) {
+	rows := readLines[truthRow](t, &fileList{defaults: truthFlows.defaults})
+	labs := newLabs(t, rows)
+	renamed := map[string]truthSet{}
+	for name, set := range labs.sets {
+		renamed["x"+name] = set
+	}
+	labs.sets = renamed
+	for i := range rows {
+		if e, ok := labs.external[rows[i].Set]; ok {
+			labs.external["x"+rows[i].Set] = e
+		}
+		rows[i].Set, rows[i].ID = "x"+rows[i].Set, "row"
+		if wrong, unknown := labs.compare(rows[i]); len(wrong)+len(unknown) > 0 {
+			t.Fatalf("row %d: %q %q", i, wrong, unknown)
+		}
 	}
 }

@@ -183,13 +183,15 @@ func (s truthSet) snapshot(policies []snapshot.Policy, external map[string][]net
 	return out
 }
 
+// internalIPs are those of the node's addresses that its Node object lists.
 func (s truthSet) internalIPs(all []netip.Addr) []netip.Addr {
-	if !strings.HasPrefix(s.Topology.NodeObjectAddresses, "IPv4 InternalIP only") {
+	family, _, limited := strings.Cut(s.Topology.NodeObjectAddresses, " InternalIP only")
+	if !limited {
 		return all
 	}
 	var out []netip.Addr
 	for _, a := range all {
-		if a.Is4() {
+		if a.Is4() == (family == "IPv4") {
 			out = append(out, a)
 		}
 	}

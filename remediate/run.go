@@ -15,6 +15,7 @@ import (
 	"github.com/remediate-dev/remediate/detect/observe"
 	"github.com/remediate-dev/remediate/detect/signature"
 	"github.com/remediate-dev/remediate/detect/snapshot"
+	"github.com/remediate-dev/remediate/gitops/edit"
 	"github.com/remediate-dev/remediate/gitops/render"
 	"github.com/remediate-dev/remediate/gitops/repo"
 	"github.com/remediate-dev/remediate/gitops/source"
@@ -121,6 +122,9 @@ func (r *Run) findRelease(ctx context.Context) error {
 		return err
 	}
 	r.release = rel
+	if err := r.inspectSources(); err != nil {
+		return err
+	}
 	for _, m := range rel.Missing {
 		r.unknown = append(r.unknown, "values: "+m)
 	}
@@ -129,6 +133,25 @@ func (r *Run) findRelease(ctx context.Context) error {
 		return err
 	}
 	r.scope = settings.For(rel.Namespace+"/"+rel.Name, path.Dir(rel.File))
+	return nil
+}
+
+// inspectSources refuses values that cannot be read as they stand: encrypted
+// files, templates, YAML bombs. A Secret among the sources is no such file: what
+// it could set is unknown, and said.
+func (r *Run) inspectSources() error {
+	for _, s := range r.release.Sources {
+		if s.File == "" || s.Kind == "Secret" {
+			continue
+		}
+		src, err := r.readFile(s.File)
+		if err != nil {
+			return err
+		}
+		if err := edit.Inspect(src); err != nil {
+			return fmt.Errorf("%s: %w", s.File, err)
+		}
+	}
 	return nil
 }
 

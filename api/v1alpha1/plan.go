@@ -213,6 +213,16 @@ type Rollout struct {
 	Restart   []string `json:"restart"`
 	HotReload bool     `json:"hotReload"`
 	Note      string   `json:"note"`
+	// Offer is a further value that a person may want beside the fix; it is not
+	// part of the candidate's diff.
+	Offer *Offer `json:"offer,omitempty"`
+}
+
+// Offer is a change that is offered and not bundled.
+type Offer struct {
+	Title   string   `json:"title"`
+	Changes []Change `json:"changes"`
+	Diff    string   `json:"diff"`
 }
 
 // Tried says that Git shows the state was live before.

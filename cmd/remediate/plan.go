@@ -187,26 +187,27 @@ func (a *app) print(w io.Writer, p *v1alpha1.Plan, f *planFlags) error {
 }
 
 func (a *app) render(w io.Writer, p *v1alpha1.Plan, f *planFlags) error {
+	toTerminal := a.terminal() && f.outputFile == ""
+	colour := a.colour() && f.outputFile == ""
 	switch f.output {
 	case "json":
-		report.Normalize(p)
 		return report.JSON(w, p)
 	case "yaml":
-		report.Normalize(p)
 		return report.YAML(w, p)
-	case "markdown":
-		return report.Markdown(w, p)
-	case "html":
-		return report.HTML(w, p)
 	case "diff":
-		c, err := pick(p, f.candidate)
-		if err != nil {
-			return err
-		}
-		_, err = io.WriteString(w, c.Diff)
+		return report.Diff(w, p, report.DiffOptions{Candidate: f.candidate, Color: colour, Terminal: toTerminal})
+	}
+	chosen, err := report.Choose(p, f.candidate)
+	if err != nil {
 		return err
 	}
-	return report.Text(w, p, report.TextOptions{Color: a.colour() && f.outputFile == "", Width: a.width()})
+	switch f.output {
+	case "markdown":
+		return report.Markdown(w, chosen)
+	case "html":
+		return report.HTML(w, chosen)
+	}
+	return report.Text(w, chosen, report.TextOptions{Color: colour, Width: a.width()})
 }
 
 // pick finds the chosen candidate, or the first.

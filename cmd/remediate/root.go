@@ -34,7 +34,6 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 			"  remediate explain native-routing-cidr-excludes-pods",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -45,10 +44,14 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	return root
 }
 
+func (a *app) terminal() bool {
+	f, ok := a.stdout.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
 // colour: on a terminal, unless NO_COLOR or --no-color says otherwise.
 func (a *app) colour() bool {
-	f, ok := a.stdout.(*os.File)
-	return ok && !a.noColor && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
+	return a.terminal() && !a.noColor && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
 // width of the terminal, or 100 columns.

@@ -129,10 +129,16 @@ func podOrder(pods []snapshot.Pod) []int {
 	}
 	compare := func(a, b int) int {
 		p, q := &pods[a], &pods[b]
-		return cmp.Or(strings.Compare(p.Namespace, q.Namespace), strings.Compare(p.Name, q.Name), strings.Compare(p.Node, q.Node))
+		if n := strings.Compare(p.Namespace, q.Namespace); n != 0 {
+			return n
+		}
+		if n := strings.Compare(p.Name, q.Name); n != 0 {
+			return n
+		}
+		return cmp.Or(strings.Compare(p.Node, q.Node), a-b)
 	}
 	if !slices.IsSortedFunc(order, compare) {
-		slices.SortStableFunc(order, compare)
+		slices.SortFunc(order, compare)
 	}
 	return order
 }

@@ -18,7 +18,7 @@ const (
 	roleInternal
 	// roleAdded is an address of the node's device in a family that the Node
 	// object does not list: the agent adds it to its CiliumNode as InternalIP
-	// (measured with 1.18.6).
+	// (pkg/node/address.go:84, measured with 1.18.6).
 	roleAdded
 	roleExternal
 	roleRouter

@@ -34,15 +34,13 @@ type way struct {
 
 // toPods is the way from one node to the pods of another, by the sender's
 // configuration; segment says whether the two share one.
-func (m *Model) toPods(from, to *node, fi int, segment snapshot.Tri) way {
+func (m *Model) toPods(from *node, segment snapshot.Tri) way {
 	s := &from.agent.Settings
 	switch {
 	case s.RoutingMode == "tunnel":
 		return way{routeTunnel, snapshot.Yes, "routing-mode is tunnel (" + s.TunnelProtocol + ")", srcTunnel}
 	case !s.AutoDirectNodeRoutes:
 		return m.byRouter("auto-direct-node-routes is off, so the agent installs no route to other nodes' pods", srcDirectRoute)
-	case to.addressless(fi):
-		return m.byRouter("node "+to.name+" has no "+families()[fi]+" address to route by", srcDirectRoute)
 	case segment == snapshot.Yes:
 		return way{routeDirect, snapshot.Yes, "auto-direct-node-routes: the nodes share a segment", srcDirectRoute}
 	case segment == snapshot.No && s.DirectRoutingSkipUnreachable:
@@ -51,12 +49,6 @@ func (m *Model) toPods(from, to *node, fi int, segment snapshot.Tri) way {
 		return m.byRouter("auto-direct-node-routes refuses the route to a node behind a gateway, and warns", srcSkip)
 	}
 	return way{routeUnknown, snapshot.Unknown, "whether the nodes share a segment is not known", srcDirectRoute}
-}
-
-// addressless: the node is known to have addresses, and none of this family; the
-// agent of such a node adds its device's IPv6 by itself, but no IPv4.
-func (n *node) addressless(fi int) bool {
-	return fi == 0 && len(n.internal[0]) == 0 && len(n.internal[1]) > 0
 }
 
 // byRouter is the way over the default gateway.

@@ -130,6 +130,7 @@ func TestRoutes(t *testing.T) {
 		{"no routes, to a node", []string{"auto-direct-node-routes", "false"}, Topology{RouterHasPodRoutes: no}, nil, toNode("node-0001"), no, no, "default gateway", "no way back"},
 		{"no routes, tunnel", []string{"auto-direct-node-routes", "", "routing-mode", "tunnel"}, Topology{RouterHasPodRoutes: no}, nil, pod("b"), yes, yes, "tunnel", ""},
 		{"no routes, same node", []string{"auto-direct-node-routes", "false"}, Topology{RouterHasPodRoutes: no}, nil, pod("a2"), yes, yes, "local", ""},
+		{"Node object without an address of the family", nil, Topology{}, onlyIPv4, pod("b"), yes, yes, "direct", ""},
 		{"LAN host, routed", nil, Topology{RouterHasPodRoutes: yes}, nil, outside("fd00:101::99"), yes, yes, "default gateway", ""},
 		{"LAN host, nothing known", nil, Topology{}, nil, outside("fd00:101::99"), snapshot.Unknown, yes, "default gateway", "no way back"},
 	} {

@@ -72,7 +72,7 @@ func (w *walk) forward() way {
 	case w.dst.kind == EndNode && w.dst.role != roleRouter:
 		return way{routeDefault, snapshot.Yes, "nodes reach each other's addresses without Cilium", ""}
 	}
-	return w.m.toPods(w.src.node, w.dst.node, w.fi, w.segment)
+	return w.m.toPods(w.src.node, w.segment)
 }
 
 // reply is the way back to the source that the receiver saw.
@@ -85,14 +85,21 @@ func (w *walk) reply(seen SourceKind) way {
 	case w.dst.kind == EndOutside:
 		return w.replyFromOutside(seen)
 	}
-	return w.m.toPods(w.dst.node, w.src.node, w.fi, w.segment)
+	return w.m.toPods(w.dst.node, w.segment)
 }
 
 func (w *walk) replyFromOutside(seen SourceKind) way {
-	if seen != SourceUnknown && w.src.addr.IsPrivate() && !w.dst.addr.IsPrivate() {
+	if seen != SourceUnknown && unroutable(w.src.addr) && !unroutable(w.dst.addr) {
 		return way{routeNone, snapshot.No, "the internet has no route to the private address " + w.src.addr.String(), ""}
 	}
 	return w.m.byRouter("the host outside sees a pod's address", "")
+}
+
+// unroutable addresses mean nothing on the internet: RFC 1918, RFC 4193, and the
+// shared address space of RFC 6598.
+func unroutable(a netip.Addr) bool {
+	shared := netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64}), 10)
+	return a.IsPrivate() || a.IsLinkLocalUnicast() || shared.Contains(a)
 }
 
 // sourceSeen is the source address at the receiver.

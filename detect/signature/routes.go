@@ -76,9 +76,6 @@ func detectNoRoute(in *Input) []v1alpha1.Finding {
 		}
 		return segmentFindings(in, NoRouteBetweenNodes, "autoDirectNodeRoutes", "auto-direct-node-routes")
 	}
-	if in.Snapshot.HasBGP == snapshot.Yes {
-		return nil
-	}
 	var out []v1alpha1.Finding
 	for _, family := range in.Families() {
 		f := v1alpha1.Finding{
@@ -90,7 +87,7 @@ func detectNoRoute(in *Input) []v1alpha1.Finding {
 			},
 			Lacked: []string{"routes of the network between the nodes (BGP or static), which this configuration relies on"},
 		}
-		if !confirmRoute(in, family, nil, &f) {
+		if !confirmRoute(in, family, nil, &f) || maybeBGP(in, f) {
 			continue
 		}
 		out = append(out, f)
@@ -101,7 +98,7 @@ func detectNoRoute(in *Input) []v1alpha1.Finding {
 // segmentFindings looks for node pairs whose addresses share no on-link prefix.
 func segmentFindings(in *Input, id, helmKey, flag string) []v1alpha1.Finding {
 	var out []v1alpha1.Finding
-	if in.Settings.RoutingMode != "native" || in.Snapshot.HasBGP == snapshot.Yes {
+	if in.Settings.RoutingMode != "native" {
 		return nil
 	}
 	for _, family := range in.Families() {
@@ -119,11 +116,17 @@ func segmentFindings(in *Input, id, helmKey, flag string) []v1alpha1.Finding {
 			},
 			Lacked: []string{"the nodes' routing tables: whether the network between these segments routes the pod CIDRs"},
 		}
-		if confirmRoute(in, family, apart, &f) {
+		if confirmRoute(in, family, apart, &f) && !maybeBGP(in, f) {
 			out = append(out, f)
 		}
 	}
 	return out
+}
+
+// maybeBGP: with BGP objects about, routes may come from there, and only a lost
+// open target says that they do not.
+func maybeBGP(in *Input, f v1alpha1.Finding) bool {
+	return in.Snapshot.HasBGP == snapshot.Yes && f.Confidence != v1alpha1.ConfidenceConfirmed
 }
 
 // confirmRoute raises the finding when an open target between the nodes was

@@ -197,7 +197,7 @@ func doubleQuoted(s string) string {
 // plainSafe reports that s means the same string without quotes to YAML 1.1 and
 // 1.2 readers alike. The encoder knows the words and numbers of both.
 func plainSafe(s string, flow bool) bool {
-	if s == "" || !printable(s) || s == "=" || flow && strings.ContainsAny(s, ",[]{}:#") ||
+	if s == "" || !printable(s) || s == "=" || flow && strings.ContainsAny(s, ",[]{}:#?") ||
 		strings.HasPrefix(s, "---") || strings.HasPrefix(s, "...") || strings.Contains(s, "{{") {
 		return false
 	}
@@ -209,7 +209,7 @@ func plainSafe(s string, flow bool) bool {
 func (w *writer) literal(v *yaml.Node) bool {
 	s := v.Value
 	if v.Kind != yaml.ScalarNode || v.Tag != "!!str" || w.noLiteral || !strings.Contains(s, "\n") ||
-		strings.HasSuffix(s, "\n\n") || strings.HasPrefix(s, " ") || strings.HasPrefix(s, "\n") {
+		strings.HasSuffix(s, "\n\n") || strings.ContainsAny(s[:1], " \t\n") {
 		return false
 	}
 	for _, r := range s {

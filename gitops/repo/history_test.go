@@ -175,7 +175,7 @@ func TestCheckouts(t *testing.T) {
 	}
 	origin, _ := laid(t, files("a", "0", "sub/b", "1"), files("a", "1", "sub/b", "1"))
 	want := []string{"2026-01-03 commit 1 a: 0 -> 1", "2026-01-02 commit 0 a: - -> 0"}
-	for name, make := range map[string]func(t *testing.T, dir string) string{
+	for name, create := range map[string]func(t *testing.T, dir string) string{
 		"linked worktree": func(t *testing.T, dir string) string {
 			gitIn(t, origin, "worktree", "add", "--detach", filepath.Join(dir, "w"))
 			return filepath.Join(dir, "w")
@@ -206,7 +206,7 @@ func TestCheckouts(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := make(t, t.TempDir())
+			dir := create(t, t.TempDir())
 			r := open(t, dir)
 			versions, note := history(t, r, repo.Limit{}, "a")
 			if diff := cmp.Diff(want, lines(t, versions, "a")); diff != "" || note != "" {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/detect/cilium"
+	"github.com/remediate-dev/remediate/detect/datapath"
 	"github.com/remediate-dev/remediate/detect/signature"
 	"github.com/remediate-dev/remediate/detect/snapshot"
 	"github.com/remediate-dev/remediate/internal/cidr"
@@ -73,8 +74,9 @@ func groups(a netip.Addr) string {
 func (p *planner) triedNothing() string {
 	var parts []string
 	for _, r := range p.rejected {
-		if r.Tried != nil {
-			parts = append(parts, fmt.Sprintf("%s (commit %s, %s): %s", r.ID, short(r.Tried.Commit), r.Tried.Date, r.Because))
+		if r.Tried != nil && r.Tried.Outcome == sameFlowsFail {
+			day, _, _ := strings.Cut(r.Tried.Date, "T")
+			parts = append(parts, fmt.Sprintf("%s (the other value was live at %s, %s): %s", r.ID, short(r.Tried.Commit), day, r.Because))
 		}
 	}
 	if len(parts) == 0 {
@@ -123,9 +125,8 @@ func (p *planner) commands(out *v1alpha1.Plan, cs []proven) {
 		out.Commands = append(out.Commands, v1alpha1.Command{What: what, Command: command, Now: now, After: then})
 	}
 	if flow, ok := p.exampleFlow(); ok {
-		ping := fmt.Sprintf("kubectl -n %s exec deploy/%s -- ping -%s -c 3 ", flow.From.Namespace, workload(flow.From.Name), n)
-		add("the failing pair itself", ping+flow.To.Addr.String(), "3 packets transmitted, 0 received", "3 packets transmitted, 3 received")
-		p.otherFamilyCommand(out, f.Family)
+		add("the failing pair itself", p.ping(flow, flow.Family, flow.To.Addr), "3 packets transmitted, 0 received", "3 packets transmitted, 3 received")
+		p.otherFamilyCommand(out, flow)
 	}
 	add("what is spared from masquerade", "kubectl -n kube-system exec ds/cilium -c cilium-agent -- cilium-dbg status -o json | jq .masquerading",
 		fmt.Sprintf("\"snat-exclusion-cidr-v%s\": %q", n, exclusion), fmt.Sprintf("\"snat-exclusion-cidr-v%s\": %q", n, after))
@@ -143,15 +144,23 @@ func (p *planner) commands(out *v1alpha1.Plan, cs []proven) {
 		"agents older than the change", "every agent is younger than the change")
 }
 
-func (p *planner) otherFamilyCommand(out *v1alpha1.Plan, broken string) {
+// otherFamilyCommand is the cheapest proof: the same two pods over the family
+// that is not broken.
+func (p *planner) otherFamilyCommand(out *v1alpha1.Plan, f datapath.Flow) {
+	to := p.in.Facts.Snapshot.PodByName(f.To.Namespace, f.To.Name)
 	for _, family := range p.in.Facts.Families() {
-		if family == broken || p.familyBroken(family) {
+		if to == nil || family == f.Family || p.familyBroken(family) {
 			continue
 		}
-		out.Commands = append(out.Commands, v1alpha1.Command{What: "the cheapest proof: the same two pods over " + family,
-			Command: fmt.Sprintf("ping -%s between the same two pods", strings.TrimPrefix(family, "IPv")),
-			Now:     "answers, while -" + strings.TrimPrefix(broken, "IPv") + " does not", After: "answers"})
+		if end, ok := podEnd(to, family); ok {
+			out.Commands = append(out.Commands, v1alpha1.Command{What: "the same two pods over " + family,
+				Command: p.ping(f, family, end.Addr), Now: "3 packets transmitted, 3 received", After: "3 packets transmitted, 3 received"})
+		}
 	}
+}
+
+func (p *planner) ping(f datapath.Flow, family string, to netip.Addr) string {
+	return fmt.Sprintf("kubectl -n %s exec deploy/%s -- ping -%s -c 3 %s", f.From.Namespace, workload(f.From.Name), strings.TrimPrefix(family, "IPv"), to)
 }
 
 // workload guesses the Deployment of a pod's name: name-hash-suffix.

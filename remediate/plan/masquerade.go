@@ -46,7 +46,12 @@ func spared(s cilium.Settings, family string) []netip.Prefix {
 		out = append(out, n.Masked())
 	}
 	if s.IPMasqAgent && s.Masquerade[family] == cilium.MasqueradeBPF {
-		out = append(out, cidr.OfFamily(s.NonMasquerade, family)...)
+		for _, p := range cidr.OfFamily(s.NonMasquerade, family) {
+			// Link-local packets are never forwarded, so sparing them means nothing.
+			if !p.Addr().IsLinkLocalUnicast() {
+				out = append(out, p)
+			}
+		}
 	}
 	return out
 }

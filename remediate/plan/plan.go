@@ -13,6 +13,7 @@ package plan
 import (
 	"fmt"
 	"sort"
+	"sync"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/detect/cilium"
@@ -72,6 +73,7 @@ type Input struct {
 // Make fills the parts of a Plan that follow from the findings.
 func Make(in Input, out *v1alpha1.Plan) {
 	p := &planner{in: in}
+	p.offer = sync.OnceValue(p.makeOffer)
 	proven := p.proveAll(p.proposals())
 	sort.SliceStable(proven, func(i, j int) bool { return p.better(proven[i], proven[j]) })
 	for _, c := range proven {
@@ -91,6 +93,8 @@ func Make(in Input, out *v1alpha1.Plan) {
 type planner struct {
 	in       Input
 	rejected []v1alpha1.Rejected
+	// offer is the restart that several candidates need, written once.
+	offer func() *v1alpha1.Offer
 }
 
 // proven is a proposal that passed every check.

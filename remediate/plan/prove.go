@@ -175,7 +175,11 @@ func brokenText(d datapath.Delta) string {
 	for _, x := range d.BrokenExamples[:min(2, len(d.BrokenExamples))] {
 		what = append(what, fmt.Sprintf("%s → %s (%s): %s", x.From, x.To, x.Family, x.After))
 	}
-	return fmt.Sprintf("it breaks %d flow classes that work today: %s", d.Broken, strings.Join(what, "; "))
+	classes := "flow classes that work"
+	if d.Broken == 1 {
+		classes = "flow class that works"
+	}
+	return fmt.Sprintf("it breaks %d %s today. %s", d.Broken, classes, strings.Join(what, "; "))
 }
 
 // unfit says why a change that renders and starts is still no candidate.
@@ -255,11 +259,22 @@ func (p *planner) rollout(pr proposal, r Rendered) v1alpha1.Rollout {
 	case hot:
 		out.Note = "the agents reload it without a restart, within about a minute"
 	default:
-		out.Note = "rollOutCiliumPods is off: nothing happens until the agents restart. Set rollOutCiliumPods: true in the same values " +
+		out.Note = "nothing happens until the agents restart, because rollOutCiliumPods is off. Set it in the same values " +
 			"(from then on every change of cilium-config restarts them), or run kubectl -n kube-system rollout restart daemonset/cilium after the reconcile. " +
 			"The cure takes effect on each sending node as its agent restarts; established connections keep their old address translation until they end"
+		out.Offer = p.offer()
 	}
 	return out
+}
+
+// offer is the value that lets the chart restart the agents. It is offered
+// beside the fix and never bundled with it.
+func (p *planner) makeOffer() *v1alpha1.Offer {
+	r, err := p.in.Render([]Set{{"rollOutCiliumPods", true}})
+	if err != nil || len(r.Changes) == 0 {
+		return nil
+	}
+	return &v1alpha1.Offer{Title: "Restart the agents on every change of their configuration", Changes: r.Changes, Diff: r.Diff}
 }
 
 func (p *planner) rollsByItself(r Rendered) bool {

@@ -65,6 +65,9 @@ func (p *planner) holds(values map[string]any, sets []Set) bool {
 	return true
 }
 
+// sameFlowsFail is the outcome of a state that did not help.
+const sameFlowsFail = "the same flows fail under it"
+
 // outcome judges a past state with the same rules and the same model.
 func (p *planner) outcome(s State) *v1alpha1.Tried {
 	t := &v1alpha1.Tried{Commit: s.Commit, Date: s.Date}
@@ -75,7 +78,7 @@ func (p *planner) outcome(s State) *v1alpha1.Tried {
 		r := start.First()
 		t.Outcome = fmt.Sprintf("agents refused to start (%s: %s)", r.ID, r.Message)
 	case p.stillBroken(cfg):
-		t.Outcome = "the same flows fail under it"
+		t.Outcome = sameFlowsFail
 	default:
 		t.Outcome = "no flow of today's fails under it by the model"
 	}

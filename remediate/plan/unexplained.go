@@ -7,6 +7,7 @@ import (
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/detect/datapath"
+	"github.com/remediate-dev/remediate/detect/policy"
 	"github.com/remediate-dev/remediate/detect/snapshot"
 	"github.com/remediate-dev/remediate/internal/cidr"
 )
@@ -56,8 +57,9 @@ func timesOut(message string) bool {
 	return false
 }
 
-// namespaceFails: the model loses a flow between nodes to a pod of the
-// namespace, judged by a few of its pods.
+// namespaceFails: the model loses a masqueraded or unroutable flow between nodes
+// to a pod of the namespace, judged by a few of its pods. What a policy means to
+// deny explains no symptom.
 func (p *planner) namespaceFails(ns string) bool {
 	const sample = 3
 	var own []*snapshot.Pod
@@ -98,7 +100,11 @@ func (p *planner) loses(from, to *snapshot.Pod) bool {
 	for _, family := range p.in.Facts.Families() {
 		a, okA := podEnd(from, family)
 		b, okB := podEnd(to, family)
-		if okA && okB && p.in.Facts.Model.Trace(datapath.Flow{From: a, To: b, Family: family, Protocol: "TCP"}).Delivered == snapshot.No {
+		if !okA || !okB {
+			continue
+		}
+		r := p.in.Facts.Model.Trace(datapath.Flow{From: a, To: b, Family: family, Protocol: "TCP"})
+		if r.Delivered == snapshot.No && (masqueraded(r) || r.Verdict.Verdict != policy.Deny) {
 			return true
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
+	"github.com/remediate-dev/remediate/detect/cilium"
 	"github.com/remediate-dev/remediate/detect/datapath"
 	"github.com/remediate-dev/remediate/detect/signature"
 	"github.com/remediate-dev/remediate/detect/snapshot"
@@ -26,6 +27,9 @@ func (p *planner) walks(out *v1alpha1.Plan, cs []proven) {
 // class that the model has failing.
 func (p *planner) exampleFlow() (datapath.Flow, bool) {
 	in := p.in.Facts
+	if !p.dropsTraffic() {
+		return datapath.Flow{}, false
+	}
 	for _, o := range in.Snapshot.Probes {
 		if o.Outcome != v1alpha1.OutcomeTimeout || o.Via != "PodIP" || o.HostNetwork || o.Unreliable {
 			continue
@@ -57,13 +61,42 @@ func (p *planner) exampleFlow() (datapath.Flow, bool) {
 	return firstFailing(in.Analysis)
 }
 
-func firstFailing(a datapath.Analysis) (datapath.Flow, bool) {
-	for _, c := range a.Classes {
-		if c.Kind == datapath.KindPodPod && c.Result.Delivered == snapshot.No && !c.Hypothetical {
-			return datapath.Flow{From: c.From, To: c.To, Family: c.Family, Protocol: c.Protocol, Port: c.Port}, true
+// dropsTraffic: a finding says that traffic is lost. Packets that a policy means
+// to deny are no example of a fault.
+func (p *planner) dropsTraffic() bool {
+	for _, f := range p.in.Findings {
+		switch f.Signature {
+		case signature.AgentRefusesToStart, signature.ChartRefusesValues, signature.NodeCIDRMaskImpossible:
+			continue
+		}
+		if f.Severity == v1alpha1.SeverityCritical {
+			return true
 		}
 	}
-	return datapath.Flow{}, false
+	return false
+}
+
+// firstFailing is a class that is lost between nodes, a masqueraded one if there
+// is any.
+func firstFailing(a datapath.Analysis) (datapath.Flow, bool) {
+	var first *datapath.Class
+	for i := range a.Classes {
+		c := &a.Classes[i]
+		if c.Kind != datapath.KindPodPod || c.Result.Delivered != snapshot.No || c.Hypothetical || c.Result.Route == "local" {
+			continue
+		}
+		if first == nil || masqueraded(c.Result) && !masqueraded(first.Result) {
+			first = c
+		}
+	}
+	if first == nil {
+		return datapath.Flow{}, false
+	}
+	return datapath.Flow{From: first.From, To: first.To, Family: first.Family, Protocol: first.Protocol, Port: first.Port}, true
+}
+
+func masqueraded(r datapath.Result) bool {
+	return r.MasqueradeBy == cilium.MasqueradeIPTables || r.MasqueradeBy == cilium.MasqueradeBPF
 }
 
 func walk(title, config string, f datapath.Flow, r datapath.Result) v1alpha1.Walk {

@@ -1,0 +1,1 @@
+{{- define "small.name" -}}{{ .Values.name }}{{- end -}}

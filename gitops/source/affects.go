@@ -1,0 +1,139 @@
+package source
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Affects names everything in the repository that reads a file: the Flux
+// Kustomizations that build from it or take variables from it, those of other
+// clusters included, and helmfiles that name it. Sorted.
+func (r *Release) Affects(file string) []string {
+	file = path.Clean(file)
+	r.at.mu.Lock()
+	defer r.at.mu.Unlock()
+	var out []string
+	vars := r.variableSources(file)
+	for _, k := range r.at.all {
+		if r.reads(k, file) || len(vars) > 0 && (substitutes(k, vars) || substitutes(r.applied(k), vars)) {
+			out = append(out, k.String())
+		}
+	}
+	if !r.reads(r.at.eff, file) && slices.ContainsFunc(r.at.parts, func(p part) bool { return p.File == file }) {
+		out = append(out, fmt.Sprintf("HelmRelease %s/%s", r.Namespace, r.Name))
+	}
+	out = append(out, r.helmfiles(file)...)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// applied is a Kustomization as its parent applies it. Each parent is built
+// once, with all the Kustomizations that it applies.
+func (r *Release) applied(k *flux) *flux {
+	if k.parent == nil {
+		return k
+	}
+	objs, ok := r.at.children[k.parent]
+	if !ok {
+		b := &builder{t: r.at.t, g: r.at.g, notes: map[string][]string{}}
+		files := map[string]bool{}
+		for _, o := range r.at.all {
+			files[o.doc.file] = true
+		}
+		// A parent that does not build leaves its children as their files say.
+		objs, _ = b.build(k.parent, func(f string) bool { return files[f] })
+		r.at.children[k.parent] = objs
+	}
+	for _, o := range objs {
+		if o.id.kind == "Kustomization" && o.origin.Path == k.doc.file && o.madeFrom(k.doc.id.name) {
+			e := *k
+			e.spec, _ = o.object["spec"].(map[string]any)
+			return &e
+		}
+	}
+	return k
+}
+
+func (r *Release) reads(k *flux, file string) bool {
+	if r.at.g.set(k.path)[file] {
+		return true
+	}
+	return slices.ContainsFunc(k.extra, func(d string) bool { return r.at.g.set(d)[file] })
+}
+
+// variableSources are the ConfigMaps and Secrets that stand in a file, or that
+// a generator makes of it.
+func (r *Release) variableSources(file string) map[string]bool {
+	found := map[string]bool{}
+	if src, err := r.at.t.read(file); err == nil && slices.Contains(r.at.ix.configs, file) {
+		docs, _ := parse(file, src)
+		for _, d := range docs {
+			if d.id.kind == "ConfigMap" || d.id.kind == "Secret" {
+				found[d.id.kind+"/"+d.id.name] = true
+			}
+		}
+	}
+	for _, dir := range r.at.g.known() {
+		u := r.at.g.unit(dir)
+		if !slices.Contains(u.reads, file) {
+			continue
+		}
+		for _, gen := range items(child(u.node, "configMapGenerator")) {
+			for _, n := range append(slices.Clone(items(child(gen, "envs"))), child(gen, "env")) {
+				if p, ok := join(dir, text(n)); ok && p == file {
+					found["ConfigMap/"+text(child(gen, "name"))] = true
+				}
+			}
+		}
+	}
+	return found
+}
+
+func substitutes(k *flux, sources map[string]bool) bool {
+	post, _ := k.spec["postBuild"].(map[string]any)
+	refs, _ := post["substituteFrom"].([]any)
+	for _, ref := range refs {
+		m, _ := ref.(map[string]any)
+		if sources[fmt.Sprintf("%v/%v", m["kind"], m["name"])] {
+			return true
+		}
+	}
+	return false
+}
+
+// helmfiles lists the helmfiles that name the file among their values.
+func (r *Release) helmfiles(file string) []string {
+	var out []string
+	for _, hf := range r.at.ix.helmfile {
+		src, err := r.at.t.read(hf)
+		if err != nil {
+			continue
+		}
+		docs, err := parse(hf, src)
+		if err != nil {
+			if strings.Contains(string(src), file) {
+				out = append(out, "helmfile "+hf)
+			}
+			continue
+		}
+		for _, d := range docs {
+			if names(d.node, path.Dir(hf), file) {
+				out = append(out, "helmfile "+hf)
+			}
+		}
+	}
+	return out
+}
+
+// names reports whether a scalar of the tree is the file's path.
+func names(n *yaml.Node, dir, file string) bool {
+	if n.Kind == yaml.ScalarNode {
+		p, ok := join(dir, n.Value)
+		return ok && p == file
+	}
+	return slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return names(c, dir, file) })
+}

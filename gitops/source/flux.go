@@ -1,0 +1,196 @@
+package source
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// flux is one Flux Kustomization: what applies a directory. The pseudo
+// Kustomization of a FluxInstance, or of a tree without any, has no document.
+type flux struct {
+	doc    document
+	path   string // relative to the root, "." for the root
+	spec   map[string]any
+	parent *flux
+	live   bool
+	extra  []string // directories of spec.components
+	// only restricts a tree without Flux Kustomizations to one file.
+	only string
+}
+
+func (k *flux) String() string {
+	if k.doc.node == nil {
+		return k.doc.id.kind + " " + k.path
+	}
+	return k.doc.id.kind + " " + k.namespace() + "/" + k.doc.id.name
+}
+
+func (k *flux) namespace() string {
+	if k.doc.id.namespace == "" {
+		return "flux-system"
+	}
+	return k.doc.id.namespace
+}
+
+// describe is the form for people: what, where it stands, what it applies.
+func (k *flux) describe() string {
+	if k.doc.file == "" {
+		return fmt.Sprintf("%s (spec.path %s)", k, k.path)
+	}
+	return fmt.Sprintf("%s (%s:%d, spec.path %s)", k, k.doc.file, k.doc.line, k.path)
+}
+
+func (k *flux) str(fields ...string) string {
+	var v any = k.spec
+	for _, f := range fields {
+		m, _ := v.(map[string]any)
+		v = m[f]
+	}
+	s, _ := v.(string)
+	return s
+}
+
+// newFlux reads a Flux Kustomization. It returns nil when the path is not one
+// of this repository.
+func newFlux(t *tree, d document) (*flux, error) {
+	k := &flux{doc: d, spec: map[string]any{}}
+	if err := decode(child(d.node, "spec"), &k.spec); err != nil {
+		return nil, atLine(d.file, err)
+	}
+	return k, k.locate(t)
+}
+
+// locate derives path and extra from spec; an unusable path leaves path empty.
+func (k *flux) locate(t *tree) error {
+	k.path, k.extra = "", nil
+	p, inside := join(".", strings.TrimPrefix(k.str("path"), "/"))
+	if !inside {
+		return fmt.Errorf("%s:%d: spec.path %q %w", k.doc.file, k.doc.line, k.str("path"), ErrOutside)
+	}
+	if p == "." && !k.ours() || !t.isDir(p) {
+		return nil
+	}
+	k.path = p
+	comps, _ := k.spec["components"].([]any)
+	for _, c := range comps {
+		s, _ := c.(string)
+		if d, ok := join(p, s); ok && t.isDir(d) {
+			k.extra = append(k.extra, d)
+		}
+	}
+	return nil
+}
+
+// ours tells this repository from others for a path that every repository has.
+func (k *flux) ours() bool {
+	kind, name := k.str("sourceRef", "kind"), k.str("sourceRef", "name")
+	return (kind == "GitRepository" || kind == "OCIRepository") && name == "flux-system"
+}
+
+// fluxes reads all Flux Kustomizations and finds which are live.
+func fluxes(t *tree, ix *index, g *graph) []*flux {
+	var all []*flux
+	for _, d := range ix.fluxes {
+		k, err := newFlux(t, d)
+		if err != nil {
+			ix.broken[d.file] = err
+			continue
+		}
+		if k.path != "" {
+			all = append(all, k)
+		}
+	}
+	roots := syncRoots(t, ix)
+	for _, k := range all {
+		if g.set(k.path)[k.doc.file] {
+			roots = append(roots, k)
+		}
+	}
+	adopt(all, roots, g)
+	if len(roots) == 0 {
+		adoptWithoutRoot(all, g)
+	}
+	return all
+}
+
+// syncRoots are the paths that FluxInstances synchronise.
+func syncRoots(t *tree, ix *index) []*flux {
+	var roots []*flux
+	for _, d := range ix.syncs {
+		p, ok := join(".", text(lookup(d.node, "spec", "sync", "path")))
+		if ok && lookup(d.node, "spec", "sync") != nil && t.isDir(p) {
+			roots = append(roots, &flux{doc: d, path: p, spec: map[string]any{}, live: true})
+		}
+	}
+	return roots
+}
+
+// adopt marks everything that the roots reach as live and notes its parent.
+func adopt(all, roots []*flux, g *graph) {
+	queue := slices.Clone(roots)
+	for _, r := range roots {
+		r.live = true
+	}
+	for len(queue) > 0 {
+		parent := queue[0]
+		queue = queue[1:]
+		set := g.set(parent.path)
+		for _, k := range all {
+			if k.live || !set[k.doc.file] {
+				continue
+			}
+			k.live, k.parent = true, parent
+			queue = append(queue, k)
+		}
+	}
+}
+
+// adoptWithoutRoot is for repositories whose entry point is applied by hand or
+// lies elsewhere: what nothing else applies is taken as an entry point.
+func adoptWithoutRoot(all []*flux, g *graph) {
+	var roots []*flux
+	for _, k := range all {
+		reached := slices.ContainsFunc(all, func(o *flux) bool { return o != k && g.set(o.path)[k.doc.file] })
+		if !reached && !isArchive(k.doc.file) && !isArchive(k.path) {
+			roots = append(roots, k)
+		}
+	}
+	adopt(all, roots, g)
+}
+
+// isArchive reports whether a path says of itself that it is not in use.
+func isArchive(p string) bool {
+	for _, seg := range strings.Split(p, "/") {
+		switch strings.Trim(strings.ToLower(seg), "._-") {
+		case "archive", "archived", "archives", "old", "deprecated", "disabled", "unused", "backup", "attic", "legacy", "examples", "example", "templates", "rendered", "manifests-rendered":
+			return true
+		}
+	}
+	return false
+}
+
+// lineage is the chain of Kustomizations from the entry point to k.
+func (k *flux) lineage() []*flux {
+	var chain []*flux
+	for p := k; p != nil && len(chain) < 16; p = p.parent {
+		chain = append(chain, p)
+	}
+	slices.Reverse(chain)
+	return chain
+}
+
+// standIn makes a Kustomization for a release that none applies: the highest
+// kustomization that includes the file, else the file alone.
+func standIn(g *graph, file string) *flux {
+	k := &flux{doc: document{id: objectID{kind: "directory"}}, spec: map[string]any{}, path: path.Dir(file), only: file}
+	for d := path.Dir(file); ; d = path.Dir(d) {
+		if g.kfile(d) != "" && g.set(d)[file] {
+			k.path, k.only = d, ""
+		}
+		if d == "." {
+			return k
+		}
+	}
+}

@@ -1,0 +1,191 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"path"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// index holds what the search for the release starts from. Files are parsed
+// only when a cheap look at their bytes says that they can matter.
+type index struct {
+	releases []document // HelmReleases of files that mention cilium
+	fluxes   []document // Flux Kustomizations
+	syncs    []document // FluxInstances
+	sources  []string   // files that mention a Flux source
+	configs  []string   // files that mention a ConfigMap or a Secret
+	argo     []string   // files with an Argo CD application that mention cilium
+	helmfile []string   // helmfiles that mention cilium
+	// broken are files that could hold a release or a Kustomization but could
+	// not be parsed, by path.
+	broken map[string]error
+}
+
+// scanned is what the look at one file gave.
+type scanned struct {
+	docs                           []document
+	source, config, argo, helmfile bool
+	err                            error
+}
+
+// scan reads every YAML file of the tree, on all processors, and indexes it.
+func scan(ctx context.Context, t *tree) (*index, error) {
+	results := make([]scanned, len(t.yamls))
+	var wg sync.WaitGroup
+	workers := max(2, runtime.GOMAXPROCS(0))
+	for w := range workers {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for i := w; i < len(t.yamls) && ctx.Err() == nil; i += workers {
+				results[i] = look(t, t.yamls[i])
+			}
+		}()
+	}
+	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	ix := &index{broken: map[string]error{}}
+	for i, r := range results {
+		ix.add(t.yamls[i], r)
+	}
+	return ix, nil
+}
+
+// look reads one file. A file that is too large or cannot be read is remembered
+// as broken; the error is shown only if the file turns out to be needed.
+func look(t *tree, file string) scanned {
+	src, err := t.read(file)
+	if err != nil {
+		return scanned{err: err}
+	}
+	var s scanned
+	release := bytes.Contains(src, []byte("HelmRelease")) && containsFold(src, "cilium")
+	flux := bytes.Contains(src, []byte("kustomize.toolkit.fluxcd.io"))
+	sync := bytes.Contains(src, []byte("FluxInstance"))
+	s.source = bytes.Contains(src, []byte("source.toolkit.fluxcd.io"))
+	s.config = bytes.Contains(src, []byte("ConfigMap")) || bytes.Contains(src, []byte("Secret"))
+	s.argo = bytes.Contains(src, []byte("argoproj.io/")) && containsFold(src, "cilium")
+	s.helmfile = strings.Contains(path.Base(file), "helmfile") && containsFold(src, "cilium")
+	if release || flux || sync {
+		s.docs, s.err = parse(file, src)
+	}
+	return s
+}
+
+func containsFold(src []byte, lower string) bool {
+	if bytes.Contains(src, []byte(lower)) {
+		return true
+	}
+	return bytes.Contains(src, []byte(strings.ToUpper(lower[:1])+lower[1:]))
+}
+
+func (ix *index) add(file string, s scanned) {
+	for _, d := range s.docs {
+		switch {
+		case d.id.kind == "HelmRelease" && d.id.group() == "helm.toolkit.fluxcd.io":
+			ix.releases = append(ix.releases, d)
+		case d.id.kind == "Kustomization" && d.id.group() == "kustomize.toolkit.fluxcd.io":
+			ix.fluxes = append(ix.fluxes, d)
+		case d.id.kind == "FluxInstance":
+			ix.syncs = append(ix.syncs, d)
+		}
+	}
+	appendIf := func(list *[]string, yes bool) {
+		if yes {
+			*list = append(*list, file)
+		}
+	}
+	appendIf(&ix.sources, s.source)
+	appendIf(&ix.configs, s.config)
+	appendIf(&ix.argo, s.argo)
+	appendIf(&ix.helmfile, s.helmfile)
+	if s.err != nil {
+		ix.broken[file] = s.err
+	}
+}
+
+// with returns the index as it is when the given files have changed.
+func (ix *index) with(t *tree, files map[string][]byte) *index {
+	changed := func(f string) bool { _, ok := files[f]; return ok }
+	ofChanged := func(d document) bool { return changed(d.file) }
+	next := &index{
+		releases: slices.DeleteFunc(slices.Clone(ix.releases), ofChanged),
+		fluxes:   slices.DeleteFunc(slices.Clone(ix.fluxes), ofChanged),
+		syncs:    slices.DeleteFunc(slices.Clone(ix.syncs), ofChanged),
+		sources:  slices.DeleteFunc(slices.Clone(ix.sources), changed),
+		configs:  slices.DeleteFunc(slices.Clone(ix.configs), changed),
+		broken:   map[string]error{},
+	}
+	for f, err := range ix.broken {
+		if !changed(f) {
+			next.broken[f] = err
+		}
+	}
+	for _, f := range sortedKeys(files) {
+		if files[f] != nil && isYAMLName(f) {
+			next.add(f, look(t, f))
+		}
+	}
+	return next
+}
+
+// brokenRelease returns the first error, in order of path, of a file that
+// mentions a Cilium HelmRelease.
+func (ix *index) brokenRelease(t *tree) error {
+	for _, f := range sortedKeys(ix.broken) {
+		src, err := t.read(f)
+		if err != nil {
+			if strings.Contains(f, "cilium") {
+				return ix.broken[f]
+			}
+			continue
+		}
+		if bytes.Contains(src, []byte("HelmRelease")) && containsFold(src, "cilium") {
+			return ix.broken[f]
+		}
+	}
+	return nil
+}
+
+// object finds an object of the repository by kind and name in files that
+// mention its kind. A namespace that matches is preferred to one left open.
+func (t *tree) object(files []string, kind, namespace, name string) (document, bool) {
+	var open document
+	for _, f := range files {
+		src, err := t.read(f)
+		if err != nil || !bytes.Contains(src, []byte(name)) || !bytes.Contains(src, []byte(kind)) {
+			continue
+		}
+		docs, err := parse(f, src)
+		if err != nil {
+			continue
+		}
+		for _, d := range docs {
+			if d.id.kind != kind || d.id.name != name {
+				continue
+			}
+			if d.id.namespace == namespace {
+				return d, true
+			}
+			if open.node == nil && (d.id.namespace == "" || namespace == "") {
+				open = d
+			}
+		}
+	}
+	return open, open.node != nil
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

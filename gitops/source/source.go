@@ -1,0 +1,371 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+)
+
+// Options say where to look and what to choose.
+type Options struct {
+	// Root is the repository's directory.
+	Root string
+	// Release is NAMESPACE/NAME of the HelmRelease; empty takes the only one.
+	Release string
+	// ClusterPath restricts the search to what is applied from this directory
+	// of the repository; empty takes all.
+	ClusterPath string
+	// AllowRemoteBases is accepted and has no effect yet: remote bases are never
+	// fetched, and their absence is noted in [Release.Missing].
+	AllowRemoteBases bool
+	// MaxFileBytes bounds one file; 0 means 4 MiB.
+	MaxFileBytes int64
+}
+
+// Release is a Cilium HelmRelease as Flux applies it.
+type Release struct {
+	Namespace, Name string
+	// File and Line are where the HelmRelease stands.
+	File string
+	Line int
+	// Document is the index of the YAML document in File.
+	Document int
+	Chart    Chart
+	// TargetNamespace is where the chart is installed.
+	TargetNamespace string
+	// ReleaseName is the name that Helm gives the release.
+	ReleaseName string
+	// Values are merged as helm-controller merges them, as Helm reads them:
+	// numbers are float64.
+	Values map[string]any
+	// Sources are in merge order: a later one wins.
+	Sources []ValuesSource
+	// Missing names what could set values but could not be read, with why.
+	Missing []string
+	// Kustomizations are the Flux Kustomizations that apply the release, from
+	// the entry point down.
+	Kustomizations []string
+	Suspended      bool
+
+	at state
+}
+
+// Chart is the chart that a release names.
+type Chart struct {
+	Name string
+	// Version is a version, a tag or a semantic version range; empty means the
+	// newest.
+	Version string
+	// Digest pins an OCI artifact, "sha256:…"; usually empty.
+	Digest string
+	// Kind is HelmRepository, OCIRepository or GitRepository.
+	Kind string
+	// URL is that of the source; an oci:// URL of an OCIRepository is the
+	// chart's own, that of a HelmRepository ends before the chart's name.
+	URL string
+	// Path is the chart's directory in a GitRepository.
+	Path string
+	// Local is true when Path lies in this repository.
+	Local bool
+	// Source is file:line of the source object, or of the HelmRelease when the
+	// source is not in the repository.
+	Source string
+}
+
+// ValuesSource is one of the places that a release's values come from.
+type ValuesSource struct {
+	// Kind is HelmRelease for spec.values, else ConfigMap or Secret.
+	Kind string
+	Name string
+	// File is where a person edits it; empty when that is not in the repository.
+	File     string
+	Document int
+	Line     int
+	// YAMLPath leads to the values: empty for a whole file, [spec values], or
+	// with Block [data values.yaml], a string that holds YAML.
+	YAMLPath []string
+	Block    bool
+	// TargetPath is the value that valuesFrom.targetPath sets; the source then
+	// holds only that one.
+	TargetPath string
+	// Values are this source's own, variables substituted.
+	Values map[string]any
+	// Writable is false when File cannot be edited to change them; Why says so.
+	Writable bool
+	Why      string
+}
+
+// Path is YAMLPath as one string, with "\." for a dot in a key.
+func (s ValuesSource) Path() string { return joinPath(s.YAMLPath) }
+
+// state is what a Release needs to answer questions later.
+type state struct {
+	mu    *sync.Mutex // guards g and children, which remember what was read
+	t     *tree
+	ix    *index
+	g     *graph
+	all   []*flux
+	k     *flux // as its file says
+	eff   *flux // as its parents apply it
+	vars  *variables
+	parts []part
+	opts  Options
+	// release is the built HelmRelease before substitution.
+	release built
+	// doc is the document that it was built from.
+	doc document
+	// children are the objects that a parent applies, once asked for.
+	children map[*flux][]built
+}
+
+// Find returns the one release that the options choose. The error matches
+// [ErrNoRelease], [ErrSeveral] or [ErrNotOurs], or says which file cannot be
+// read or built.
+func Find(ctx context.Context, opts Options) (*Release, error) {
+	all, err := List(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) > 1 {
+		return nil, &SeveralError{Releases: all}
+	}
+	return all[0], nil
+}
+
+// List returns all live Cilium releases that fit the options, by cluster path,
+// namespace and name. There is at least one, or an error.
+func List(ctx context.Context, opts Options) ([]*Release, error) {
+	t, err := openTree(opts.Root, opts.MaxFileBytes)
+	if err != nil {
+		return nil, err
+	}
+	ix, err := scan(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	s := newSearch(t, ix, opts)
+	rs, err := s.releases(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(rs) == 0 {
+		return nil, s.none()
+	}
+	sort.SliceStable(rs, func(i, j int) bool { return rs[i].sortKey() < rs[j].sortKey() })
+	return rs, nil
+}
+
+func (r *Release) sortKey() string {
+	return r.at.eff.path + "\x00" + r.Namespace + "/" + r.Name
+}
+
+// search is one look through a tree.
+type search struct {
+	t    *tree
+	ix   *index
+	g    *graph
+	b    *builder
+	all  []*flux
+	opts Options
+	// passed are the releases that the options excluded.
+	passed []*Release
+	// relevant are the files that matter, once asked for.
+	relevant map[string]bool
+}
+
+func newSearch(t *tree, ix *index, opts Options) *search {
+	g := newGraph(t)
+	s := &search{t: t, ix: ix, g: g, opts: opts, b: &builder{t: t, g: g, notes: map[string][]string{}}}
+	s.all = fluxes(t, ix, g)
+	return s
+}
+
+// candidate is a file with HelmReleases and what applies it.
+type candidate struct {
+	k    *flux
+	tier int
+	file string
+}
+
+func (s *search) releases(ctx context.Context) ([]*Release, error) {
+	var found []*Release
+	var failed []error
+	cands := s.candidates()
+	for _, tier := range []int{3, 2, 1, 0} {
+		done := map[*flux]bool{}
+		for _, c := range cands {
+			if c.tier != tier || done[c.k] {
+				continue
+			}
+			done[c.k] = true
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			rs, err := s.resolveAll(ctx, c.k)
+			if err != nil {
+				failed = append(failed, err)
+			}
+			found = append(found, rs...)
+		}
+		if len(found) > 0 || len(failed) > 0 {
+			break
+		}
+	}
+	fit := slices.DeleteFunc(slices.Clone(found), func(r *Release) bool { return !s.fits(r) })
+	s.passed = found
+	if len(fit) == 0 && len(failed) > 0 {
+		return nil, errors.Join(failed...)
+	}
+	return fit, nil
+}
+
+// candidates pairs every file that may hold a Cilium release with all that
+// applies it. The tiers: 3 is reached from an entry point, 2 is applied by a
+// Kustomization that nothing reaches, 1 by none, 0 lies in an archive.
+func (s *search) candidates() []candidate {
+	var cands []candidate
+	seen := map[string]bool{}
+	for _, d := range s.ix.releases {
+		if seen[d.file] {
+			continue
+		}
+		seen[d.file] = true
+		reached := false
+		for _, k := range s.all {
+			if !s.g.set(k.path)[d.file] && !slices.ContainsFunc(k.extra, func(e string) bool { return s.g.set(e)[d.file] }) {
+				continue
+			}
+			reached = true
+			cands = append(cands, candidate{k: k, tier: tierOf(k), file: d.file})
+		}
+		for _, r := range syncRoots(s.t, s.ix) {
+			if s.g.set(r.path)[d.file] {
+				reached = true
+				cands = append(cands, candidate{k: r, tier: 3, file: d.file})
+			}
+		}
+		if !reached {
+			tier := 1
+			if isArchive(d.file) {
+				tier = 0
+			}
+			cands = append(cands, candidate{k: standIn(s.g, d.file), tier: tier, file: d.file})
+		}
+	}
+	return cands
+}
+
+func tierOf(k *flux) int {
+	switch {
+	case k.live:
+		return 3
+	case isArchive(k.doc.file) || isArchive(k.path):
+		return 0
+	}
+	return 2
+}
+
+// resolveAll builds what k applies and reads its Cilium releases.
+func (s *search) resolveAll(ctx context.Context, k *flux) ([]*Release, error) {
+	eff := s.b.effective(s.ix, k)
+	objs, err := s.b.build(eff, s.matters)
+	if err != nil {
+		return nil, err
+	}
+	vars := s.b.variablesOf(s.ix, eff)
+	var rs []*Release
+	for _, o := range objs {
+		if o.id.kind != "HelmRelease" || o.id.group() != "helm.toolkit.fluxcd.io" {
+			continue
+		}
+		r := &resolver{search: s, k: k, eff: eff, vars: vars, objs: objs, release: o}
+		rel, err := r.resolve(ctx)
+		if err != nil {
+			return rs, fmt.Errorf("HelmRelease %s in %s: %w", o.id.name, o.origin.Path, err)
+		}
+		if rel != nil {
+			rs = append(rs, rel)
+		}
+	}
+	return rs, nil
+}
+
+// matters keeps the files that can hold the release, its chart's source or its
+// values.
+func (s *search) matters(file string) bool {
+	if s.relevant == nil {
+		s.relevant = map[string]bool{}
+		for _, d := range s.ix.releases {
+			s.relevant[d.file] = true
+		}
+		for _, f := range slices.Concat(s.ix.sources, s.ix.configs) {
+			s.relevant[f] = true
+		}
+	}
+	return s.relevant[file]
+}
+
+// fits applies --release and --cluster-path.
+func (s *search) fits(r *Release) bool {
+	if s.opts.Release != "" && s.opts.Release != r.Namespace+"/"+r.Name {
+		return false
+	}
+	if s.opts.ClusterPath == "" {
+		return true
+	}
+	want := path.Clean(strings.TrimPrefix(s.opts.ClusterPath, "./"))
+	within := func(p string) bool {
+		return want == "." || p == want || strings.HasPrefix(p, want+"/")
+	}
+	for _, k := range r.at.eff.lineage() {
+		if within(k.path) || k.doc.file != "" && within(k.doc.file) {
+			return true
+		}
+	}
+	return within(r.File)
+}
+
+// none explains why nothing was found.
+func (s *search) none() error {
+	if len(s.passed) > 0 {
+		var have []string
+		for _, r := range s.passed {
+			have = append(have, fmt.Sprintf("%s/%s in %s:%d", r.Namespace, r.Name, r.File, r.Line))
+		}
+		have = slices.Compact(have)
+		return fmt.Errorf("%w fits --release %q and --cluster-path %q; there is %s", ErrNoRelease, s.opts.Release, s.opts.ClusterPath, strings.Join(have, ", "))
+	}
+	if err := s.ix.brokenRelease(s.t); err != nil {
+		return fmt.Errorf("a file that mentions a Cilium HelmRelease cannot be read: %w", err)
+	}
+	return s.notOurs()
+}
+
+// notOurs names the other tool that seems to configure Cilium here.
+func (s *search) notOurs() error {
+	if len(s.ix.argo) > 0 {
+		return fmt.Errorf("%w: %s is an Argo CD Application; remediate reads Flux repositories only: take the values to a HelmRelease, or give a snapshot of the cluster", ErrNotOurs, s.ix.argo[0])
+	}
+	for _, f := range s.t.others {
+		if !strings.Contains(strings.ToLower(f), "cilium") {
+			continue
+		}
+		switch path.Ext(f) {
+		case ".tf":
+			return fmt.Errorf("%w: %s configures Cilium in Terraform; state the network's facts in .remediate.yaml and keep the values in a HelmRelease", ErrNotOurs, f)
+		case ".cue", ".nix", ".jsonnet", ".libsonnet", ".k":
+			return fmt.Errorf("%w: %s generates the manifests; run remediate on the generated repository", ErrNotOurs, f)
+		default:
+			return fmt.Errorf("%w: %s is a template; render it and run remediate on the rendered repository", ErrNotOurs, f)
+		}
+	}
+	if len(s.ix.helmfile) > 0 {
+		return fmt.Errorf("%w: %s installs Cilium with helmfile; remediate changes values that a Flux HelmRelease applies", ErrNotOurs, s.ix.helmfile[0])
+	}
+	return fmt.Errorf("%w under %s: remediate needs a HelmRelease whose chart is cilium (spec.chart or spec.chartRef) in the checkout; give its directory with --repo", ErrNoRelease, s.opts.Root)
+}
