@@ -125,6 +125,9 @@ func (r *Run) deadKeys(ctx context.Context) ([]signature.DeadKey, error) {
 	var out []signature.DeadKey
 	for _, k := range keys {
 		w := r.release.Where(k.Path)
+		if w.Secret {
+			w.Value = "(from a Secret)"
+		}
 		out = append(out, signature.DeadKey{Path: k.Path, Value: fmt.Sprint(w.Value), Source: placeOf(w), RightKey: k.Suggestion})
 	}
 	return out, nil

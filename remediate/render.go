@@ -77,7 +77,7 @@ func (r *Run) loadChart(ctx context.Context) error {
 // pullChart finds the chart that the HelmRelease names: in the repository
 // itself, in the cache, or in its registry.
 func (r *Run) pullChart(ctx context.Context) (string, error) {
-	if r.release.Chart.Kind == "GitRepository" && r.release.Chart.Path != "" {
+	if r.release.Chart.Local {
 		p := filepath.Join(r.root, filepath.FromSlash(r.release.Chart.Path))
 		if _, err := os.Stat(filepath.Join(p, "Chart.yaml")); err == nil {
 			return p, nil
@@ -181,6 +181,7 @@ func (r *Run) editOne(e *edited, s plan.Set) error {
 	var out []byte
 	var err error
 	if place.Block != nil {
+		change.Document = 0
 		out, err = edit.ApplyBlock(src, place.Document, place.Block, change)
 	} else {
 		out, err = edit.Apply(src, change)

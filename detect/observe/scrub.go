@@ -3,10 +3,12 @@ package observe
 import (
 	"regexp"
 	"strings"
+
+	"github.com/remediate-dev/remediate/detect/snapshot"
 )
 
 // Removed stands where a secret was.
-const Removed = "(removed)"
+const Removed = snapshot.Removed
 
 var (
 	pemBlock   = regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|$)`)

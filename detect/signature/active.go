@@ -7,6 +7,7 @@ import (
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/detect/cilium"
+	"github.com/remediate-dev/remediate/detect/snapshot"
 )
 
 // IDs of the signatures about what runs as opposed to what is written.
@@ -34,10 +35,14 @@ func liveDiffers() Signature {
 
 // Differences lists the keys in which two configurations differ in effect: a
 // key that one side leaves out counts only when the other sets it to something
-// else than the agent's default.
+// else than the agent's default, and one whose live value was left out of a
+// snapshot does not count.
 func Differences(rendered, live cilium.Config) []string {
 	var out []string
 	for key, sides := range cilium.Delta(rendered, live) {
+		if sides[1] != nil && strings.Contains(*sides[1], snapshot.Removed) {
+			continue
+		}
 		if sides[0] != nil && sides[1] != nil {
 			out = append(out, key)
 			continue

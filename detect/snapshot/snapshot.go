@@ -12,6 +12,9 @@ import (
 	"github.com/remediate-dev/remediate/api/v1alpha1"
 )
 
+// Removed stands where a snapshot left out a value that could be a secret.
+const Removed = "(removed)"
+
 // Tri is a fact that may be unknown. The zero value is Unknown.
 type Tri int8
 

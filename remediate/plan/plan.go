@@ -74,7 +74,9 @@ type Input struct {
 func Make(in Input, out *v1alpha1.Plan) {
 	p := &planner{in: in}
 	p.offer = sync.OnceValue(p.makeOffer)
-	proven := p.proveAll(p.proposals())
+	proposals := p.proposals()
+	p.setGrain(proposals)
+	proven := p.proveAll(proposals)
 	sort.SliceStable(proven, func(i, j int) bool { return p.better(proven[i], proven[j]) })
 	for _, c := range proven {
 		out.Candidates = append(out.Candidates, c.candidate)
@@ -93,6 +95,10 @@ func Make(in Input, out *v1alpha1.Plan) {
 type planner struct {
 	in       Input
 	rejected []v1alpha1.Rejected
+	// base is what every candidate's model is made of but for its configuration,
+	// and before the analysis under the current one.
+	base   datapath.Input
+	before datapath.Analysis
 	// offer is the restart that several candidates need, written once.
 	offer func() *v1alpha1.Offer
 }

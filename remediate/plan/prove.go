@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -14,9 +15,46 @@ import (
 
 // model builds the datapath under another configuration, everything else equal.
 func (p *planner) model(cfg cilium.Config) (*datapath.Model, error) {
-	in := p.in.Facts.ModelInput
+	in := p.base
 	in.Config = cfg
 	return datapath.New(in)
+}
+
+// setGrain tells the analyses every range that a proposal names, so that all of
+// them see the same classes and the current configuration is analysed once.
+func (p *planner) setGrain(ps []proposal) {
+	p.base, p.before = p.in.Facts.ModelInput, p.in.Facts.Analysis
+	seen := map[netip.Prefix]bool{}
+	for _, pr := range ps {
+		for _, s := range pr.sets {
+			for _, r := range rangesOf(s.Value) {
+				if !seen[r] {
+					seen[r] = true
+					p.base.Ranges = append(p.base.Ranges, r)
+				}
+			}
+		}
+	}
+	if len(seen) == 0 {
+		return
+	}
+	if m, err := p.model(p.in.Current.Config); err == nil {
+		p.before = m.Analyse()
+	}
+}
+
+func rangesOf(v any) []netip.Prefix {
+	list, ok := v.([]any)
+	if !ok {
+		list = []any{v}
+	}
+	var out []netip.Prefix
+	for _, x := range list {
+		if p, err := netip.ParsePrefix(fmt.Sprint(x)); err == nil {
+			out = append(out, p.Masked())
+		}
+	}
+	return out
 }
 
 // verdict is a proposal judged.
@@ -65,7 +103,7 @@ func (p *planner) prove(pr proposal) verdict {
 	if err != nil {
 		return verdict{because: "the datapath cannot be modelled with it: " + err.Error()}
 	}
-	delta := datapath.Compare(p.in.Facts.Analysis, m.Analyse())
+	delta := datapath.Compare(p.before, m.Analyse())
 	if why := p.unfit(pr, delta); why != "" {
 		return verdict{because: why}
 	}
@@ -101,7 +139,7 @@ func (p *planner) judgeIdea(pr proposal, after cilium.Config) string {
 	if err != nil {
 		return "the datapath cannot be modelled with it: " + err.Error()
 	}
-	delta := datapath.Compare(p.in.Facts.Analysis, m.Analyse())
+	delta := datapath.Compare(p.before, m.Analyse())
 	settings := m.Settings("")
 	switch {
 	case delta.Fixed == 0:

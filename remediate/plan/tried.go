@@ -102,5 +102,5 @@ func (p *planner) stillBroken(cfg cilium.Config) bool {
 	if err != nil {
 		return true
 	}
-	return datapath.Compare(p.in.Facts.Analysis, m.Analyse()).Fixed == 0
+	return datapath.Compare(p.before, m.Analyse()).Fixed == 0
 }
