@@ -118,7 +118,9 @@ func (r *Run) deadKeys(ctx context.Context) ([]signature.DeadKey, error) {
 	if r.chart == nil || r.renderError != "" {
 		return nil, nil
 	}
-	keys, err := r.chart.NoEffect(ctx, r.release.Values, nil, r.renderOptions())
+	opts := r.renderOptions()
+	opts.Before = r.rendered
+	keys, err := r.chart.NoEffect(ctx, r.release.Values, nil, opts)
 	if err != nil {
 		return nil, fmt.Errorf("look for values without effect: %w", err)
 	}

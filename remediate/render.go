@@ -71,6 +71,7 @@ func (r *Run) loadChart(ctx context.Context) error {
 		return fmt.Errorf("chart %s is %s, and the release %s/%s wants %s", path, chart.Name, r.release.Namespace, r.release.Name, r.release.Chart.Name)
 	}
 	r.chart = chart
+	r.deciding = chart.Only("cilium-configmap.yaml", "*masq*.yaml", "daemonset.yaml")
 	return nil
 }
 
@@ -94,16 +95,25 @@ func (r *Run) renderOptions() render.Options {
 }
 
 // renderValues renders one set of values, or derives the configuration from
-// them where there is no chart.
+// them where there is no chart. The current values are rendered in full; for
+// changed ones the templates that decide the agents' configuration and their
+// restart will do, besides the chart's own checks.
 func (r *Run) renderValues(values map[string]any) (plan.Rendered, error) {
 	if r.chart == nil {
 		cfg := plan.FromValues(values, r.ciliumVersion())
 		cfg.Source = "values"
 		return plan.Rendered{Config: cfg, Values: values}, nil
 	}
-	out, err := r.chart.Render(values, r.renderOptions())
+	chart := r.chart
+	if r.rendered != nil {
+		chart = r.deciding
+	}
+	out, err := chart.Render(values, r.renderOptions())
 	if err != nil {
 		return plan.Rendered{}, err
+	}
+	if r.rendered == nil {
+		r.rendered = out
 	}
 	data, ok := out.ConfigMap("cilium-config")
 	if !ok {

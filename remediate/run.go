@@ -26,17 +26,20 @@ import (
 type Run struct {
 	opts Options
 
-	repo    *repo.Repo
-	root    string
-	release *source.Release
+	repo      *repo.Repo
+	root      string
+	temporary string
+	release   *source.Release
 	// scope is what .remediate.yaml states for the release.
 	scope source.Scope
 
 	snapshot *snapshot.Snapshot
-	notes    []string
 	unknown  []string
 
-	chart       *render.Chart
+	// chart, and what of it decides the agents' configuration and their restart.
+	chart, deciding *render.Chart
+	// rendered is the chart with the current values.
+	rendered    *render.Rendered
 	current     plan.Rendered
 	renderError string
 	live        *cilium.Config
@@ -75,6 +78,8 @@ type Result struct {
 	Plan v1alpha1.Plan
 	root string
 	repo *repo.Repo
+	// values are the release's merged values.
+	values map[string]any
 	// files are the edited files by candidate id and path in the repository.
 	files map[string]map[string][]byte
 }
@@ -94,19 +99,30 @@ func Plan(ctx context.Context, opts Options) (*Result, error) {
 			return nil, err
 		}
 	}
-	res := &Result{Plan: r.plan, root: r.root, repo: r.repo, files: map[string]map[string][]byte{}}
+	res := &Result{Plan: r.plan, root: r.root, repo: r.repo, values: r.release.Values, files: map[string]map[string][]byte{}}
 	for _, c := range r.plan.Candidates {
 		res.files[c.ID] = r.edits.of(c)
 	}
 	return res, nil
 }
 
-func (r *Run) close() {}
+func (r *Run) close() {
+	if r.temporary != "" {
+		_ = os.RemoveAll(r.temporary)
+	}
+}
 
 func (r *Run) openRepository(ctx context.Context) error {
 	dir := r.opts.Repo
 	if dir == "" {
 		dir = "."
+	}
+	if repo.IsURL(dir) {
+		tmp, err := r.clone(ctx, dir)
+		if err != nil {
+			return err
+		}
+		dir = tmp
 	}
 	rp, err := repo.Open(dir)
 	if err != nil {
@@ -114,6 +130,20 @@ func (r *Run) openRepository(ctx context.Context) error {
 	}
 	r.repo, r.root = rp, rp.Root()
 	return nil
+}
+
+// clone brings a repository into a folder that goes when the run is over.
+func (r *Run) clone(ctx context.Context, from string) (string, error) {
+	if r.opts.Offline {
+		return "", fmt.Errorf("--offline and --repo %s contradict each other: clone it yourself and give --repo DIR", from)
+	}
+	tmp, err := os.MkdirTemp("", "remediate-clone-")
+	if err != nil {
+		return "", fmt.Errorf("make a folder for the clone: %w", err)
+	}
+	r.temporary = tmp
+	r.opts.progress("cloning the repository")
+	return tmp, repo.Clone(ctx, from, tmp)
 }
 
 func (r *Run) findRelease(ctx context.Context) error {

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
+	"github.com/remediate-dev/remediate/gitops/repo"
 	"github.com/remediate-dev/remediate/internal/report"
 	"github.com/remediate-dev/remediate/remediate"
 )
@@ -111,6 +112,8 @@ func (f *planFlags) check() error {
 		return badOutput(f.output, planOutputs...)
 	case f.force && !f.write:
 		return errors.New("--force goes with --write")
+	case f.write && repo.IsURL(f.opts.Repo):
+		return errors.New("--write needs a working tree, and --repo is a URL: clone it yourself and give --repo DIR")
 	case f.write && f.output == "diff" && f.outputFile == "":
 		return errors.New("--write and -o diff contradict each other: piped into git apply the change would be made twice")
 	}

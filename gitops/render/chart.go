@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"helm.sh/helm/v4/pkg/chart/common"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
@@ -26,9 +27,10 @@ var ErrNoChart = errors.New("no chart")
 type Chart struct {
 	Name, Version, AppVersion string
 
-	path  string
-	chart *chart.Chart
-	index *index
+	path   string
+	chart  *chart.Chart
+	index  func() *index
+	schema *schema
 }
 
 // LoadChart reads a chart from a directory or a .tgz archive.
@@ -43,7 +45,8 @@ func LoadChart(path string) (*Chart, error) {
 	if c.Metadata == nil {
 		return nil, fmt.Errorf("load the chart %s: it has no Chart.yaml", path)
 	}
-	return &Chart{Name: c.Name(), Version: c.Metadata.Version, AppVersion: c.AppVersion(), path: path, chart: c, index: newIndex(c)}, nil
+	return &Chart{Name: c.Name(), Version: c.Metadata.Version, AppVersion: c.AppVersion(), path: path, chart: c,
+		index: sync.OnceValue(func() *index { return newIndex(c) }), schema: newSchema(c)}, nil
 }
 
 // check bounds what the loader will read.

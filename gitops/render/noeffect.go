@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"regexp"
@@ -38,11 +39,9 @@ var mistakes = map[string]Key{
 var (
 	reference = regexp.MustCompile(`\.Values((?:\.[A-Za-z_][A-Za-z0-9_-]*)+)`)
 	// named is a key read by its name: hasKey .Values.nodePort "range".
-	named      = regexp.MustCompile(`\b(hasKey|get|index)\s+\(?\s*\$?\.Values((?:\.[A-Za-z_][A-Za-z0-9_-]*)*)\s+"([^"]+)"`)
-	action     = regexp.MustCompile(`(?s)\{\{.*?\}\}`)
-	condition  = regexp.MustCompile(`^\{\{-?\s*(?:else\s+)?if\b`)
-	dumps      = regexp.MustCompile(`\b(?:toYaml|toJson|tpl|include|with|merge|mergeOverwrite|range)\b`)
-	identifier = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_]*`)
+	named     = regexp.MustCompile(`\b(hasKey|get|index)\s+\(?\s*\$?\.Values((?:\.[A-Za-z_][A-Za-z0-9_-]*)*)\s+"([^"]+)"`)
+	condition = regexp.MustCompile(`^\{\{-?\s*(?:else\s+)?if\b`)
+	dumps     = regexp.MustCompile(`\b(?:toYaml|toJson|tpl|include|with|merge|mergeOverwrite|range)\b`)
 )
 
 // index is what the templates' text says about the values that they read.
@@ -64,12 +63,12 @@ func newIndex(c *chart.Chart) *index {
 	ix := &index{read: map[string]bool{}, whole: map[string]bool{}, dumped: map[string]bool{}, words: map[string]bool{}, known: map[string][]string{}}
 	// Files are read through tpl.
 	for _, f := range slices.Concat(c.Templates, c.Files) {
-		for _, a := range action.FindAll(f.Data, -1) {
-			ix.addAction(a)
-		}
-		for _, w := range identifier.FindAll(f.Data, -1) {
-			ix.words[string(w)] = true
-		}
+		eachAction(f.Data, func(a []byte) {
+			if bytes.Contains(a, []byte(".Values")) {
+				ix.addAction(a)
+			}
+		})
+		ix.addWords(f.Data)
 	}
 	all := map[string]bool{}
 	for p := range ix.read {
@@ -82,6 +81,42 @@ func newIndex(c *chart.Chart) *index {
 		ix.known[letters(p)] = append(ix.known[letters(p)], p)
 	}
 	return ix
+}
+
+// eachAction calls f for every template action, braces included.
+func eachAction(text []byte, f func(action []byte)) {
+	for {
+		start := bytes.Index(text, []byte("{{"))
+		if start < 0 {
+			return
+		}
+		text = text[start:]
+		end := bytes.Index(text, []byte("}}"))
+		if end < 0 {
+			return
+		}
+		f(text[:end+2])
+		text = text[end+2:]
+	}
+}
+
+// addWords notes every identifier.
+func (ix *index) addWords(text []byte) {
+	isWord := func(b byte) bool {
+		return b == '_' || '0' <= b && b <= '9' || 'A' <= b && b <= 'Z' || 'a' <= b && b <= 'z'
+	}
+	for i := 0; i < len(text); i++ {
+		if !isWord(text[i]) {
+			continue
+		}
+		start := i
+		for i < len(text) && isWord(text[i]) {
+			i++
+		}
+		if w := text[start:i]; !ix.words[string(w)] {
+			ix.words[string(w)] = true
+		}
+	}
 }
 
 // addAction notes what one template action reads. A condition looks only at
@@ -174,14 +209,15 @@ func (ix *index) suspect(p string) bool {
 // The templates' text gives a short list of suspects; the verdict is the
 // render's: with and without them it must be the same. A value that equals the
 // chart's default has an effect in principle and is not reported. Two renders
-// suffice unless a suspect turns out to be read.
+// suffice unless a suspect turns out to be read, and one when opts.Before holds
+// the render of values.
 func (c *Chart) NoEffect(ctx context.Context, values map[string]any, keys []string, opts Options) ([]Key, error) {
 	if keys == nil {
 		keys = leaves(values, "")
 	}
 	var suspects []string
 	for _, k := range keys {
-		if c.index.suspect(k) {
+		if c.index().suspect(k) {
 			suspects = append(suspects, k)
 		}
 	}
@@ -189,9 +225,12 @@ func (c *Chart) NoEffect(ctx context.Context, values map[string]any, keys []stri
 		return nil, nil
 	}
 	opts.SkipSchema = true
-	with, err := c.Render(values, opts)
-	if err != nil {
-		return nil, err
+	with := opts.Before
+	if with == nil {
+		var err error
+		if with, err = c.Render(values, opts); err != nil {
+			return nil, err
+		}
 	}
 	dead, err := c.bisect(ctx, values, suspects, with, opts)
 	if err != nil {
@@ -263,12 +302,12 @@ func drop(m map[string]any, segs []string) {
 func (c *Chart) suggest(p string) Key {
 	if k, ok := mistakes[p]; ok {
 		k.Path = p
-		if k.Suggestion != "" && len(c.index.known[letters(k.Suggestion)]) == 0 {
+		if k.Suggestion != "" && len(c.index().known[letters(k.Suggestion)]) == 0 {
 			k.Suggestion = ""
 		}
 		return k
 	}
-	for _, known := range c.index.known[letters(p)] {
+	for _, known := range c.index().known[letters(p)] {
 		if known != p {
 			return Key{Path: p, Suggestion: known}
 		}
@@ -285,7 +324,7 @@ func (c *Chart) byLastName(p string) string {
 		return ""
 	}
 	var found []string
-	for _, paths := range c.index.known {
+	for _, paths := range c.index().known {
 		for _, q := range paths {
 			if letters(q[strings.LastIndexByte(q, '.')+1:]) == last && q != p {
 				found = append(found, q)

@@ -28,6 +28,9 @@ type Options struct {
 	APIVersions []string
 	// SkipSchema leaves out the check against the chart's schema.
 	SkipSchema bool
+	// Before is a render of the same values with the same options, for
+	// [Chart.NoEffect] to compare with; nil lets it render them itself.
+	Before *Rendered
 }
 
 // assumedAPIs are what templates of Cilium 1.18.6 look for in
@@ -46,7 +49,7 @@ func (c *Chart) Render(values map[string]any, opts Options) (*Rendered, error) {
 		return nil, err
 	}
 	release := common.ReleaseOptions{Name: or(opts.Release, c.Name), Namespace: or(opts.Namespace, "kube-system"), Revision: 2, IsUpgrade: true}
-	top, err := util.ToRenderValuesWithSchemaValidation(ch, values, release, caps, opts.SkipSchema)
+	top, err := util.ToRenderValuesWithSchemaValidation(ch, values, release, caps, opts.SkipSchema || c.accepts(values))
 	if err != nil {
 		return nil, explainValues(err)
 	}

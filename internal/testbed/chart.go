@@ -1,14 +1,9 @@
-// Package testbed provides the real parts that tests use.
 package testbed
 
 import (
-	"bytes"
-	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"testing"
 )
 
@@ -26,26 +21,19 @@ func ChartDir(t testing.TB) string {
 	if dir := os.Getenv("REMEDIATE_CHART"); dir != "" {
 		return dir
 	}
-	cmd := exec.Command("go", "mod", "download", "-json", "github.com/cilium/cilium@"+ciliumVersion())
-	// Outside any module: the main module must not require Cilium.
-	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	var mod struct{ Dir, Error string }
-	if jsonErr := json.Unmarshal(out, &mod); err != nil || jsonErr != nil || mod.Dir == "" {
-		t.Fatalf("cannot get Cilium's chart: %v %s %s; set REMEDIATE_CHART to install/kubernetes/cilium of a checkout", err, mod.Error, stderr.String())
+	dir, err := moduleDir(t, "github.com/cilium/cilium@"+ciliumVersion())
+	if err != nil {
+		t.Fatalf("Cilium's chart: %v; set REMEDIATE_CHART to install/kubernetes/cilium of a checkout", err)
 	}
-	return filepath.Join(mod.Dir, "install", "kubernetes", "cilium")
+	return filepath.Join(dir, "install", "kubernetes", "cilium")
 }
 
 func ciliumVersion() string {
-	_, file, _, ok := runtime.Caller(0)
-	if !ok {
+	root, err := checkout()
+	if err != nil {
 		return defaultCilium
 	}
-	src, err := os.ReadFile(filepath.Join(filepath.Dir(file), "..", "..", "conformance", "go.mod"))
+	src, err := os.ReadFile(filepath.Join(root, "conformance", "go.mod"))
 	if err != nil {
 		return defaultCilium
 	}

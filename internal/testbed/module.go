@@ -1,0 +1,57 @@
+package testbed
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+// moduleDir is where a Go module, written path@version, lies in the module
+// cache. It is downloaded if it is not there.
+func moduleDir(t testing.TB, module string) (string, error) {
+	t.Helper()
+	cmd := exec.Command("go", "mod", "download", "-json", module)
+	// Outside any module: the main module must not require it.
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	var mod struct{ Dir, Error string }
+	if jsonErr := json.Unmarshal(out, &mod); err != nil || jsonErr != nil || mod.Dir == "" {
+		return "", fmt.Errorf("cannot get %s: %v %s %s", module, err, mod.Error, stderr.String())
+	}
+	return mod.Dir, nil
+}
+
+// checkout is the root of the source tree. A binary that was built without paths
+// finds it above the folder that the test runs in.
+func checkout() (string, error) {
+	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) {
+		if dir := filepath.Join(filepath.Dir(file), "..", ".."); isCheckout(dir) {
+			return dir, nil
+		}
+	}
+	start, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for dir := start; ; dir = filepath.Dir(dir) {
+		if isCheckout(dir) {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("%s does not lie in the checkout: run the test there", start)
+		}
+	}
+}
+
+func isCheckout(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "internal", "testbed", "k8s", "go.mod"))
+	return err == nil
+}

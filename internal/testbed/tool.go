@@ -1,0 +1,239 @@
+package testbed
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
+)
+
+// component is a server that is built from a nested module.
+type component struct {
+	// module is the folder beside this file whose go.mod pins it.
+	module string
+	pkg    string
+	// kubernetes: the binary must know the release it is of, which the API
+	// server tells its clients.
+	kubernetes bool
+}
+
+func componentNamed(name string) (component, bool) {
+	switch name {
+	case "etcd":
+		return component{module: "etcd", pkg: "go.etcd.io/etcd/server/v3"}, true
+	case "kube-apiserver":
+		return component{module: "k8s", pkg: "k8s.io/kubernetes/cmd/kube-apiserver", kubernetes: true}, true
+	}
+	return component{}, false
+}
+
+// Tool returns the path of a server's binary: "etcd" or "kube-apiserver". It is
+// built once and kept below the user's cache folder ($XDG_CACHE_HOME or
+// $HOME/.cache), in remediate/tools/KEY, where KEY is the sha256 of all that
+// goes into the build. Test processes that want the same one wait for each
+// other.
+//
+// The test fails when it cannot be built, or not within the test's time limit;
+// what was compiled until then is kept, so that the next run goes on from there.
+func Tool(t testing.TB, name string) string {
+	t.Helper()
+	path, err := tool(t, name)
+	if err != nil {
+		t.Fatalf("build %s: %v", name, err)
+	}
+	return path
+}
+
+func tool(t testing.TB, name string) (string, error) {
+	c, ok := componentNamed(name)
+	if !ok {
+		return "", errors.New("no such component: there are etcd and kube-apiserver")
+	}
+	root, err := checkout()
+	if err != nil {
+		return "", err
+	}
+	b, err := newBuild(filepath.Join(root, "internal", "testbed", c.module), c)
+	if err != nil {
+		return "", err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no cache folder: %w; set XDG_CACHE_HOME", err)
+	}
+	ctx, cancel := untilDeadline(t)
+	defer cancel()
+	return b.cached(ctx, t, filepath.Join(cache, "remediate", "tools", b.key), name)
+}
+
+// buildMargin is what is left of the test's time for the reason to be printed.
+const buildMargin = 10 * time.Second
+
+func untilDeadline(t testing.TB) (context.Context, context.CancelFunc) {
+	if d, ok := t.(interface{ Deadline() (time.Time, bool) }); ok {
+		if at, limited := d.Deadline(); limited {
+			return context.WithDeadline(t.Context(), at.Add(-buildMargin))
+		}
+	}
+	return context.WithCancel(t.Context())
+}
+
+// build is one way to build one component. The key names all that decides the
+// outcome.
+type build struct {
+	dir  string
+	pkg  string
+	args []string
+	key  string
+}
+
+func newBuild(dir string, c component) (*build, error) {
+	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	if err != nil {
+		return nil, err
+	}
+	sum, err := os.ReadFile(filepath.Join(dir, "go.sum"))
+	if err != nil {
+		return nil, err
+	}
+	ldflags := "-s -w"
+	if c.kubernetes {
+		if ldflags, err = kubernetesFlags(mod); err != nil {
+			return nil, err
+		}
+	}
+	b := &build{dir: dir, pkg: c.pkg, args: []string{"build", "-trimpath", "-ldflags", ldflags}}
+	toolchain, err := b.goTool(context.Background(), "env", "GOVERSION", "GOOS", "GOARCH")
+	if err != nil {
+		return nil, err
+	}
+	b.key = buildKey(mod, sum, []byte(toolchain), []byte(strings.Join(b.args, "\n")))
+	return b, nil
+}
+
+func buildKey(parts ...[]byte) string {
+	h := sha256.New()
+	for _, part := range parts {
+		fmt.Fprintf(h, "%d\n", len(part))
+		h.Write(part)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+var kubernetesRelease = regexp.MustCompile(`(?m)^\s*k8s\.io/kubernetes (v(\d+)\.(\d+)\.\d+)$`)
+
+// kubernetesFlags stamp the release, as Kubernetes' own build does
+// (hack/lib/version.sh, 1.34): without them the server calls itself
+// v0.0.0-master+$Format:%H$, which charts that test kubeVersion refuse.
+func kubernetesFlags(mod []byte) (string, error) {
+	m := kubernetesRelease.FindSubmatch(mod)
+	if m == nil {
+		return "", errors.New("go.mod does not require k8s.io/kubernetes at a release")
+	}
+	flags := []string{"-s", "-w"}
+	for _, pkg := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
+		for _, v := range []string{"gitVersion=" + string(m[1]), "gitMajor=" + string(m[2]), "gitMinor=" + string(m[3]), "gitTreeState=clean"} {
+			flags = append(flags, "-X", pkg+"."+v)
+		}
+	}
+	return strings.Join(flags, " "), nil
+}
+
+// cached returns dir/name, and builds it when it is not there.
+func (b *build) cached(ctx context.Context, t testing.TB, dir, name string) (string, error) {
+	path := filepath.Join(dir, name)
+	if isExecutable(path) {
+		return path, nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	// One at a time for the whole machine: a compile or link takes up to 2 GB.
+	unlock, err := lock(ctx, filepath.Join(filepath.Dir(dir), "lock"))
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if isExecutable(path) {
+		return path, nil
+	}
+	t.Logf("building %s into %s; minutes, once", name, dir)
+	return path, b.into(ctx, path)
+}
+
+// into builds and puts the binary in place as a whole.
+func (b *build) into(ctx context.Context, path string) error {
+	tmp, err := os.MkdirTemp(filepath.Dir(path), ".build-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	made := filepath.Join(tmp, filepath.Base(path))
+	args := append(append([]string{}, b.args...), "-o", made, b.pkg)
+	if _, err := b.goTool(ctx, args...); err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("the test's time was up before the build was done: run it again, it goes on from here, or give go test -timeout 30m: %w", ctx.Err())
+		}
+		return err
+	}
+	return os.Rename(made, path)
+}
+
+// goTool runs the go command in the nested module, whatever the caller's
+// environment says of flags and workspaces.
+func (b *build) goTool(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = b.dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off")
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = buildMargin / 2
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("go %s in %s: %w\n%s", args[0], b.dir, err, lastLines(stderr.String(), 20))
+	}
+	return string(out), nil
+}
+
+func isExecutable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
+
+// lock waits for the file lock, which the system takes back from a process that
+// ended.
+func lock(ctx context.Context, path string) (unlock func(), err error) {
+	type result struct {
+		unlock func()
+		err    error
+	}
+	got := make(chan result, 1)
+	go func() {
+		unlock, err := lockedfile.MutexAt(path).Lock()
+		got <- result{unlock, err}
+	}()
+	select {
+	case r := <-got:
+		return r.unlock, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("another process builds and holds %s: run the test again when it is done: %w", path, ctx.Err())
+	}
+}
+
+// lastLines of a text, for an error message.
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
