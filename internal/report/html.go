@@ -73,6 +73,7 @@ type page struct {
 	Supply   string
 	Drawings []drawing
 	Diff     []diffRow
+	Offer    []diffRow
 	Facts    []factRow
 	Masq     []masqueradeRow
 }
@@ -134,6 +135,9 @@ func newPage(v *view) *page {
 	}
 	if v.best != nil {
 		p.Diff = diffRows(v.best.Diff)
+		if o := v.best.Rollout.Offer; o != nil {
+			p.Offer = diffRows(o.Diff)
+		}
 	}
 	p.addFacts(factGroups(v.plan.Facts))
 	for _, c := range v.plan.Candidates {

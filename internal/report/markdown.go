@@ -201,7 +201,7 @@ func mdRisk(v *view) block {
 
 func mdVerify(commands []v1alpha1.Command) block {
 	if len(commands) == 0 {
-		return block{head: []string{"### How to verify", "", "`remediate verify` follows the merged change to every agent and to the datapath."}}
+		return block{}
 	}
 	b := block{head: []string{"### How to verify", ""}}
 	for _, c := range commands {
@@ -210,7 +210,6 @@ func mdVerify(commands []v1alpha1.Command) block {
 		}
 		b.items = append(b.items, "- "+mdBrief(c.What)+": "+mdCode(clip(line(c.Command), brief))+mdExpected(c))
 	}
-	b.tail = []string{"", "`remediate verify` follows the merged change to every agent and to the datapath."}
 	return b
 }
 

@@ -15,6 +15,7 @@ func mdFolded(v *view) []block {
 		mdEvidence(v.cause),
 		mdWalk(v.walks()),
 		mdDiff(v.best),
+		mdOffer(v.best),
 		mdCandidates(v.plan),
 		mdMasquerade(v.plan.Candidates),
 		mdRejected(v.plan.Rejected),
@@ -100,6 +101,16 @@ func mdDiff(c *v1alpha1.Candidate) block {
 	lines := diffLines(c.Diff, 2000)
 	fence := fenceFor(lines)
 	return block{title: "The diff", head: []string{fence + "diff"}, items: lines, tail: []string{fence}}
+}
+
+// mdOffer is what a person may want beside the fix and is not part of it.
+func mdOffer(c *v1alpha1.Candidate) block {
+	if c == nil || c.Rollout.Offer == nil {
+		return block{}
+	}
+	lines := diffLines(c.Rollout.Offer.Diff, 200)
+	fence := fenceFor(lines)
+	return block{title: "Offered beside it, not part of the change: " + mdBrief(c.Rollout.Offer.Title), head: []string{fence + "diff"}, items: lines, tail: []string{fence}}
 }
 
 func mdCandidates(p *v1alpha1.Plan) block {

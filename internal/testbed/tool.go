@@ -172,8 +172,18 @@ func (b *build) cached(ctx context.Context, t testing.TB, dir, name string) (str
 	return path, b.into(ctx, path)
 }
 
-// into builds and puts the binary in place as a whole.
+// into builds and puts the binary in place as a whole. The caller holds the
+// lock, so what lies there half done is of a process that was killed.
 func (b *build) into(ctx context.Context, path string) error {
+	stale, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".build-*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range stale {
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
 	tmp, err := os.MkdirTemp(filepath.Dir(path), ".build-")
 	if err != nil {
 		return err

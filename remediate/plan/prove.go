@@ -107,6 +107,7 @@ func (p *planner) prove(pr proposal) verdict {
 	if why := p.unfit(pr, delta); why != "" {
 		return verdict{because: why}
 	}
+	delta.FixedExamples = p.withExample(m, delta.FixedExamples)
 	c := v1alpha1.Candidate{ID: pr.id, Title: pr.title, Fixes: pr.fixes, Changes: r.Changes, Diff: r.Diff, Affects: r.Affects,
 		Proof: p.proof(r, start, delta), Tried: p.tried(r.Values)}
 	out := proven{proposal: pr, model: m}
@@ -247,6 +248,20 @@ func (p *planner) proof(r Rendered, start cilium.Start, d datapath.Delta) v1alph
 	}
 	out.Flows = v1alpha1.FlowCounts{Fixed: d.Fixed, Broken: d.Broken, Unchanged: d.Unchanged, Unknown: d.Unknown, Examples: flowExamples(d)}
 	return out
+}
+
+// withExample puts the flow that the walk draws first among the examples.
+func (p *planner) withExample(after *datapath.Model, examples []v1alpha1.FlowExample) []v1alpha1.FlowExample {
+	flow, ok := p.exampleFlow()
+	if !ok {
+		return examples
+	}
+	was, is := p.in.Facts.Model.Trace(flow), after.Trace(flow)
+	if was.Delivered != snapshot.No || is.Delivered != snapshot.Yes {
+		return examples
+	}
+	own := v1alpha1.FlowExample{From: endText(flow.From), To: endText(flow.To), Family: flow.Family, Before: was.Outcome(), After: is.Outcome(), Flows: 1}
+	return append([]v1alpha1.FlowExample{own}, examples...)
 }
 
 // flowExamples are a few classes that change.
