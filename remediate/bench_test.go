@@ -2,7 +2,6 @@ package remediate
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 
 	"helm.sh/helm/v4/pkg/chart/common"
@@ -11,17 +10,7 @@ import (
 	"helm.sh/helm/v4/pkg/engine"
 
 	"github.com/remediate-dev/remediate/examples"
-	"github.com/remediate-dev/remediate/internal/testbed"
 )
-
-func layIncident(tb testing.TB, name string) Options {
-	tb.Helper()
-	repo, snap, err := examples.Lay(name, filepath.Join(tb.TempDir(), name))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return Options{Repo: repo, Snapshot: snap, Chart: testbed.ChartDir(tb)}
-}
 
 // BenchmarkPlanIncident is the whole of `remediate plan` on the incident.
 func BenchmarkPlanIncident(b *testing.B) {
