@@ -21,7 +21,7 @@ import (
 // signatureInput builds what the signatures judge from the steps before.
 func (r *Run) signatureInput(ctx context.Context) (*signature.Input, error) {
 	in := &signature.Input{Config: r.current.Config, Live: r.live, Rendered: r.current.Complete, RenderFailure: r.renderError}
-	in.Settings, _ = cilium.Effective(in.Config)
+	in.Settings, r.notices = cilium.Effective(in.Config)
 	in.Start = cilium.CheckStart(in.Config)
 	if r.renderError != "" {
 		in.Start = cilium.Start{}
@@ -189,12 +189,22 @@ func (r *Run) unknownKinds() []string {
 	return out
 }
 
+// keyOfNobody is the notice of a key that the agent has no flag for. The chart
+// writes such keys itself, for the operator.
+const keyOfNobody = "W19"
+
 func (r *Run) makePlan(ctx context.Context) error {
 	p := &r.plan
 	p.APIVersion, p.Kind = v1alpha1.APIVersion, "Plan"
 	p.Subject = r.subject()
 	p.Facts = r.planFacts()
 	p.Findings = r.findings
+	for _, n := range r.notices {
+		if n.ID == keyOfNobody && r.current.Complete {
+			continue
+		}
+		p.Notices = append(p.Notices, v1alpha1.Evidence{Kind: "rule", Text: n.ID + ": " + n.Message, Source: n.Source})
+	}
 	in := plan.Input{Facts: r.facts, Findings: r.findings, Current: r.current, Render: r.renderSets, History: r.history, HistoryNote: r.historyNote, Hold: r.hold(),
 		Running: len(r.snapshot.AgentDaemonSet.Value.Agents) > 0}
 	if r.chart != nil {

@@ -45,6 +45,7 @@ type Run struct {
 	live        *cilium.Config
 	facts       *signature.Input
 	findings    []v1alpha1.Finding
+	notices     []cilium.Notice
 
 	history     []plan.State
 	historyNote string

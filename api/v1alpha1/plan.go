@@ -54,6 +54,9 @@ type Plan struct {
 	// Unexplained lists symptoms that the findings do not account for.
 	Unexplained []string `json:"unexplained"`
 	Delivery    Delivery `json:"delivery"`
+	// Notices are what the agent makes of the configuration in silence: values it
+	// changes or ignores. They are no findings.
+	Notices []Evidence `json:"notices,omitempty"`
 	// Order says why the candidates stand in this order.
 	Order string `json:"order,omitempty"`
 	// Walks draw a packet's way under the current values, and under the first

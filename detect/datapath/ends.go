@@ -172,6 +172,16 @@ func (m *Model) resolveEndpoint(svc *snapshot.Service, fi int) (site, error) {
 	return site{kind: EndOutside, addr: a}, nil
 }
 
+// PodEnd is a pod as the end of flows of one family, by its first address of it;
+// ok is false when it has none.
+func PodEnd(p *snapshot.Pod, family string) (end End, ok bool) {
+	addrs := cidr.AddrsOfFamily(p.IPs, family)
+	if len(addrs) == 0 {
+		return End{}, false
+	}
+	return podEnd(p, addrs[0]), true
+}
+
 func podEnd(p *snapshot.Pod, a netip.Addr) End {
 	return End{Kind: EndPod, Namespace: p.Namespace, Name: p.Name, Labels: p.Labels, Node: p.Node, Addr: a}
 }

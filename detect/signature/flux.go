@@ -114,8 +114,8 @@ func (p FluxPath) Trace(m *datapath.Model, family string) (datapath.Result, bool
 
 // TraceOn follows the fetch as if the controller ran on the given node.
 func (p FluxPath) TraceOn(m *datapath.Model, family, node string) (datapath.Result, bool) {
-	from, okFrom := podEnd(p.From, family)
-	to, okTo := podEnd(p.To, family)
+	from, okFrom := datapath.PodEnd(p.From, family)
+	to, okTo := datapath.PodEnd(p.To, family)
 	if m == nil || !okFrom || !okTo {
 		return datapath.Result{}, false
 	}

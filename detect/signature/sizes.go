@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
-	"github.com/remediate-dev/remediate/detect/datapath"
 	"github.com/remediate-dev/remediate/detect/snapshot"
 	"github.com/remediate-dev/remediate/internal/cidr"
 )
@@ -166,12 +165,4 @@ func maskProblem(pool, mask, nodes, addressBits int) string {
 		return fmt.Sprintf("it holds %d ranges for %d nodes", 1<<(mask-pool), nodes)
 	}
 	return ""
-}
-
-func podEnd(p *snapshot.Pod, family string) (datapath.End, bool) {
-	addrs := cidr.AddrsOfFamily(p.IPs, family)
-	if len(addrs) == 0 {
-		return datapath.End{}, false
-	}
-	return datapath.End{Kind: datapath.EndPod, Namespace: p.Namespace, Name: p.Name, Labels: p.Labels, Node: p.Node, Addr: addrs[0]}, true
 }

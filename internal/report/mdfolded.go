@@ -24,6 +24,7 @@ func mdFolded(v *view) []block {
 		mdOthers(v.others),
 		mdFacts(v.plan),
 		mdList("What this does not explain", v.plan.Unexplained),
+		mdNotices(v.plan.Notices),
 	} {
 		if len(b.items) > 0 {
 			kept = append(kept, b)
@@ -101,6 +102,15 @@ func mdDiff(c *v1alpha1.Candidate) block {
 	lines := diffLines(c.Diff, 2000)
 	fence := fenceFor(lines)
 	return block{title: "The diff", head: []string{fence + "diff"}, items: lines, tail: []string{fence}}
+}
+
+// mdNotices lists what the agent makes of the configuration in silence.
+func mdNotices(ns []v1alpha1.Evidence) block {
+	b := mdTable("What the agent changes or ignores in silence", "what", "source")
+	for _, n := range ns {
+		b.items = append(b.items, mdRow(mdCell(n.Text), mdCodeCell(n.Source)))
+	}
+	return b
 }
 
 // mdOffer is what a person may want beside the fix and is not part of it.

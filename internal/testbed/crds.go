@@ -58,11 +58,7 @@ func InstallCRDs(t testing.TB, cfg *rest.Config) {
 	}
 	var names []*unstructured.Unstructured
 	for _, path := range CRDs(t) {
-		objects, err := readObjects(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, o := range objects {
+		for _, o := range Objects(t, path) {
 			if err := l.create(o); err != nil {
 				t.Fatal(err)
 			}

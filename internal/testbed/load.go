@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -83,6 +84,16 @@ func folderObjects(dir string) ([]*unstructured.Unstructured, error) {
 	return out, err
 }
 
+// Objects reads a file of Kubernetes YAML; lists are taken apart.
+func Objects(t testing.TB, path string) []*unstructured.Unstructured {
+	t.Helper()
+	out, err := readObjects(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
 func readObjects(path string) ([]*unstructured.Unstructured, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -139,6 +150,7 @@ type loader struct {
 func newLoader(t testing.TB, cfg *rest.Config) (*loader, error) {
 	cfg = rest.CopyConfig(cfg)
 	cfg.QPS = -1 // as fast as the server can
+	cfg.WarningHandler = rest.NoWarnings{}
 	client, err := dynamic.NewForConfig(cfg)
 	if err != nil {
 		return nil, err
@@ -200,12 +212,17 @@ func (l *loader) create(o *unstructured.Unstructured) error {
 		if err != nil {
 			return err
 		}
+		// Asked first, because a Service's address is refused before its name.
+		_, err = client.Get(ctx, o.GetName(), metav1.GetOptions{})
+		if err == nil {
+			return l.change(o, func(have *unstructured.Unstructured) { have.SetLabels(merged(have.GetLabels(), o.GetLabels())) })
+		}
+		if !apierrors.IsNotFound(err) {
+			return err
+		}
 		fresh := o.DeepCopy()
 		fresh.SetManagedFields(nil)
 		_, err = client.Create(ctx, fresh, metav1.CreateOptions{FieldManager: "testbed"})
-		if apierrors.IsAlreadyExists(err) {
-			return l.change(o, func(have *unstructured.Unstructured) { have.SetLabels(merged(have.GetLabels(), o.GetLabels())) })
-		}
 		return err
 	})
 }
@@ -213,9 +230,7 @@ func (l *loader) create(o *unstructured.Unstructured) error {
 func merged(a, b map[string]string) map[string]string {
 	out := map[string]string{}
 	for _, m := range []map[string]string{a, b} {
-		for k, v := range m {
-			out[k] = v
-		}
+		maps.Copy(out, m)
 	}
 	return out
 }

@@ -131,7 +131,7 @@ func buildKey(parts ...[]byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-var kubernetesRelease = regexp.MustCompile(`(?m)^\s*k8s\.io/kubernetes (v(\d+)\.(\d+)\.\d+)$`)
+var kubernetesRelease = regexp.MustCompile(`(?m)^\s*(?:require )?k8s\.io/kubernetes (v(\d+)\.(\d+)\.\d+)\b`)
 
 // kubernetesFlags stamp the release, as Kubernetes' own build does
 // (hack/lib/version.sh, 1.34): without them the server calls itself

@@ -152,7 +152,7 @@ func (p *planner) otherFamilyCommand(out *v1alpha1.Plan, f datapath.Flow) {
 		if to == nil || family == f.Family || p.familyBroken(family) {
 			continue
 		}
-		if end, ok := podEnd(to, family); ok {
+		if end, ok := datapath.PodEnd(to, family); ok {
 			out.Commands = append(out.Commands, v1alpha1.Command{What: "the same two pods over " + family,
 				Command: p.ping(f, family, end.Addr), Now: "3 packets transmitted, 3 received", After: "3 packets transmitted, 3 received"})
 		}

@@ -309,3 +309,24 @@ func TestUnreasonable(t *testing.T) {
 		}
 	}
 }
+
+// A chart that changes more than what was set is not trusted.
+func TestStrayKeys(t *testing.T) {
+	in := bench(t, incidentValues(), incidentSnapshot())
+	render := in.Render
+	in.Render = func(sets []Set) (Rendered, error) {
+		r, err := render(sets)
+		r.Config.Values["enable-endpoint-routes"] = "true"
+		return r, err
+	}
+	var p v1alpha1.Plan
+	Make(in, &p)
+	if len(p.Candidates) != 0 {
+		t.Errorf("candidates %v", ids(p.Candidates))
+	}
+	for _, r := range p.Rejected {
+		if r.ID == "widen-native-routing-cidr" && !strings.Contains(r.Because, "enable-endpoint-routes") {
+			t.Errorf("rejected because %s", r.Because)
+		}
+	}
+}

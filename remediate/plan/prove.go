@@ -104,6 +104,9 @@ func (p *planner) prove(pr proposal) verdict {
 		return verdict{because: "the datapath cannot be modelled with it: " + err.Error()}
 	}
 	delta := datapath.Compare(p.before, m.Analyse())
+	if why := p.strayKeys(pr, r); why != "" {
+		return verdict{because: why}
+	}
 	if why := p.unfit(pr, delta); why != "" {
 		return verdict{because: why}
 	}
@@ -219,6 +222,28 @@ func brokenText(d datapath.Delta) string {
 		classes = "flow class that works"
 	}
 	return fmt.Sprintf("it breaks %d %s today. %s", d.Broken, classes, strings.Join(what, "; "))
+}
+
+// strayKeys says which keys of the configuration change that no set value stands for.
+func (p *planner) strayKeys(pr proposal, r Rendered) string {
+	intended := map[string]bool{}
+	for _, s := range pr.sets {
+		for _, f := range cilium.FlagsOfHelm(s.Path) {
+			intended[f.Name] = true
+		}
+		intended["ip-masq-agent"] = intended["ip-masq-agent"] || strings.HasPrefix(s.Path, "ipMasqAgent.")
+	}
+	var stray []string
+	for key := range configDelta(p.in.Current.Config, r.Config) {
+		if !intended[key] {
+			stray = append(stray, key)
+		}
+	}
+	if len(stray) == 0 {
+		return ""
+	}
+	slices.Sort(stray)
+	return "the chart would change more of cilium-config than is intended: " + strings.Join(stray, ", ")
 }
 
 // unfit says why a change that renders and starts is still no candidate.

@@ -9,7 +9,6 @@ import (
 	"github.com/remediate-dev/remediate/detect/datapath"
 	"github.com/remediate-dev/remediate/detect/policy"
 	"github.com/remediate-dev/remediate/detect/snapshot"
-	"github.com/remediate-dev/remediate/internal/cidr"
 )
 
 // unexplained lists symptoms in view that the model, with the findings, does not
@@ -98,8 +97,8 @@ func (p *planner) peerElsewhere(of *snapshot.Pod) *snapshot.Pod {
 
 func (p *planner) loses(from, to *snapshot.Pod) bool {
 	for _, family := range p.in.Facts.Families() {
-		a, okA := podEnd(from, family)
-		b, okB := podEnd(to, family)
+		a, okA := datapath.PodEnd(from, family)
+		b, okB := datapath.PodEnd(to, family)
 		if !okA || !okB {
 			continue
 		}
@@ -121,8 +120,8 @@ func (p *planner) probeContradicts(o snapshot.ProbeObservation) string {
 	if from == nil || to == nil {
 		return ""
 	}
-	a, okA := podEnd(from, o.Family)
-	b, okB := podEnd(to, o.Family)
+	a, okA := datapath.PodEnd(from, o.Family)
+	b, okB := datapath.PodEnd(to, o.Family)
 	if !okA || !okB {
 		return ""
 	}
@@ -135,12 +134,4 @@ func (p *planner) probeContradicts(o snapshot.ProbeObservation) string {
 		return ""
 	}
 	return fmt.Sprintf("%s: %s %s → %s failed, and the model has it delivered", o.Source, o.Family, o.From.Pod, o.To.Pod)
-}
-
-func podEnd(p *snapshot.Pod, family string) (datapath.End, bool) {
-	addrs := cidr.AddrsOfFamily(p.IPs, family)
-	if len(addrs) == 0 {
-		return datapath.End{}, false
-	}
-	return datapath.End{Kind: datapath.EndPod, Namespace: p.Namespace, Name: p.Name, Labels: p.Labels, Node: p.Node, Addr: addrs[0]}, true
 }

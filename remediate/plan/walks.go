@@ -38,8 +38,8 @@ func (p *planner) exampleFlow() (datapath.Flow, bool) {
 		if from == nil || to == nil {
 			continue
 		}
-		a, okA := podEnd(from, o.Family)
-		b, okB := podEnd(to, o.Family)
+		a, okA := datapath.PodEnd(from, o.Family)
+		b, okB := datapath.PodEnd(to, o.Family)
 		f := datapath.Flow{From: a, To: b, Family: o.Family, Protocol: o.Protocol, Port: o.To.Port}
 		if f.Protocol == "HTTP" {
 			f.Protocol = "TCP"
@@ -52,8 +52,8 @@ func (p *planner) exampleFlow() (datapath.Flow, bool) {
 		for _, family := range in.Families() {
 			r, ok := path.Trace(in.Model, family)
 			if ok && r.Delivered == snapshot.No {
-				a, _ := podEnd(path.From, family)
-				b, _ := podEnd(path.To, family)
+				a, _ := datapath.PodEnd(path.From, family)
+				b, _ := datapath.PodEnd(path.To, family)
 				return datapath.Flow{From: a, To: b, Family: family, Protocol: "TCP", Port: 9090}, true
 			}
 		}

@@ -3,7 +3,6 @@
 package realcluster
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -248,5 +247,3 @@ func sorted(list []string) []string {
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
-
-var _ = context.Background
