@@ -138,6 +138,9 @@ func newLister(cfg *rest.Config) (*lister, error) {
 	cfg.GroupVersion = &schema.GroupVersion{}
 	cfg.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	cfg.AcceptContentTypes, cfg.ContentType = "application/json", "application/json"
+	// A server warns of deprecated versions; which one is asked is not the
+	// user's to choose.
+	cfg.WarningHandler = rest.NoWarnings{}
 	if cfg.QPS == 0 {
 		cfg.QPS, cfg.Burst = 50, 100
 	}

@@ -153,11 +153,69 @@ func (o *networkPolicy) fill(b *builder) {
 }
 
 // reduce refuses rules that are no mapping. A policy without any rule stays:
-// it selects nothing, and that is a fact.
+// it selects nothing, and that is a fact. Of HTTP rules the headers' values go:
+// they may be credentials, and nothing here depends on them.
 func (o *ciliumPolicy) reduce() (bool, error) {
 	o.keepNothing()
-	_, err := o.rules()
-	return true, err
+	rules, err := o.rules()
+	if err != nil {
+		return false, err
+	}
+	raws := make([]json.RawMessage, len(rules))
+	for i, rule := range rules {
+		scrubRule(rule)
+		if raws[i], err = json.Marshal(rule); err != nil {
+			return false, fmt.Errorf("write back rule %d: %w", i+1, err)
+		}
+	}
+	if len(o.Spec) > 0 && string(o.Spec) != "null" {
+		o.Spec, raws = raws[0], raws[1:]
+	}
+	o.Specs = raws
+	return true, nil
+}
+
+// scrubRule removes, at any depth, the values of HTTP headers and what looks
+// like a credential in a description (pkg/policy/api/http.go, 1.18.6).
+func scrubRule(v any) {
+	switch v := v.(type) {
+	case []any:
+		for _, item := range v {
+			scrubRule(item)
+		}
+	case map[string]any:
+		for key, value := range v {
+			switch text, isText := value.(string); {
+			case key == "headers":
+				scrubHeaders(value)
+			case key == "headerMatches":
+				scrubHeaderMatches(value)
+			case key == "description" && isText:
+				v[key] = scrub(text)
+			default:
+				scrubRule(value)
+			}
+		}
+	}
+}
+
+func scrubHeaders(headers any) {
+	list, _ := headers.([]any)
+	for i, h := range list {
+		text, _ := h.(string)
+		name, _, _ := strings.Cut(text, ":")
+		name, _, _ = strings.Cut(strings.TrimSpace(name), " ")
+		list[i] = name + ": " + Removed
+	}
+}
+
+func scrubHeaderMatches(matches any) {
+	list, _ := matches.([]any)
+	for _, m := range list {
+		if match, ok := m.(map[string]any); ok && match["value"] != nil {
+			match["value"] = Removed
+		}
+	}
 }
 
 func (o *ciliumPolicy) rules() ([]map[string]any, error) {

@@ -246,7 +246,7 @@ func (l *loader) raiseGeneration(o *unstructured.Unstructured) error {
 			return err
 		}
 		err = l.change(o, func(have *unstructured.Unstructured) {
-			unstructured.SetNestedField(have.Object, have.GetGeneration(), "spec", "minReadySeconds")
+			within(have.Object, "spec")["minReadySeconds"] = have.GetGeneration()
 		})
 		if err != nil {
 			return err

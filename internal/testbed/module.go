@@ -3,6 +3,7 @@ package testbed
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -23,8 +24,11 @@ func moduleDir(t testing.TB, module string) (string, error) {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	var mod struct{ Dir, Error string }
-	if jsonErr := json.Unmarshal(out, &mod); err != nil || jsonErr != nil || mod.Dir == "" {
-		return "", fmt.Errorf("cannot get %s: %v %s %s", module, err, mod.Error, stderr.String())
+	if err = errors.Join(err, json.Unmarshal(out, &mod)); err != nil {
+		return "", fmt.Errorf("cannot get %s: %w: %s %s", module, err, mod.Error, stderr.String())
+	}
+	if mod.Dir == "" {
+		return "", fmt.Errorf("cannot get %s: the go command names no folder for it", module)
 	}
 	return mod.Dir, nil
 }

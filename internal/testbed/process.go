@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"syscall"
 )
 
 // process is a running server. It ends when the test does, however that ends.
@@ -39,8 +40,7 @@ func startProcess(dir, binary string, args ...string) (*process, error) {
 		err := p.cmd.Start()
 		started <- err
 		if err == nil {
-			//nolint:errcheck // how it ended is in the log
-			p.cmd.Wait()
+			_ = p.cmd.Wait() // why it ended stands in its log
 		}
 		close(p.done)
 	}()
@@ -56,6 +56,14 @@ func (p *process) stop() error {
 		return fmt.Errorf("stop %s: %w", p.name, err)
 	}
 	<-p.done
+	return nil
+}
+
+// freeze halts the process: its port takes connections and nothing answers.
+func (p *process) freeze() error {
+	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return fmt.Errorf("freeze %s: %w", p.name, err)
+	}
 	return nil
 }
 

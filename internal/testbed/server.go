@@ -70,21 +70,25 @@ func (s *Server) Stop() error {
 	return errors.Join(errs...)
 }
 
+// Freeze halts the API server as an overloaded machine does: it takes
+// connections and does not answer. [Server.Stop] ends it all the same.
+func (s *Server) Freeze() error {
+	return s.processes[len(s.processes)-1].freeze()
+}
+
 // readyWithin is how long the server may take on a busy machine.
 const readyWithin = 2 * time.Minute
 
-func start(dir, etcdBinary, apiserverBinary string, flags []string) (s *Server, err error) {
-	s = &Server{}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Stop())
-		}
-	}()
+func start(dir, etcdBinary, apiserverBinary string, flags []string) (*Server, error) {
+	s := &Server{}
 	etcdURL, err := s.etcd(dir, etcdBinary)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = s.apiserver(dir, apiserverBinary, etcdURL, flags)
 	}
-	return s, s.apiserver(dir, apiserverBinary, etcdURL, flags)
+	if err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
 }
 
 func (s *Server) run(dir, binary string, args ...string) (*process, error) {
@@ -237,16 +241,15 @@ func (p *process) until(ready func() error) error {
 	}
 }
 
-// freePorts of 127.0.0.1, each another.
-func freePorts(n int) ([]int, error) {
-	var out []int
+// freePorts of 127.0.0.1, each another: all are taken before any is given back.
+func freePorts(n int) (ports []int, err error) {
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
+		l, listenErr := net.Listen("tcp", "127.0.0.1:0")
+		if listenErr != nil {
+			return nil, listenErr
 		}
-		defer l.Close()
-		out = append(out, l.Addr().(*net.TCPAddr).Port)
+		defer func() { err = errors.Join(err, l.Close()) }()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
-	return out, nil
+	return ports, nil
 }

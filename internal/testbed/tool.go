@@ -174,7 +174,7 @@ func (b *build) cached(ctx context.Context, t testing.TB, dir, name string) (str
 
 // into builds and puts the binary in place as a whole. The caller holds the
 // lock, so what lies there half done is of a process that was killed.
-func (b *build) into(ctx context.Context, path string) error {
+func (b *build) into(ctx context.Context, path string) (err error) {
 	stale, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".build-*"))
 	if err != nil {
 		return err
@@ -188,7 +188,7 @@ func (b *build) into(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(tmp)
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
 	made := filepath.Join(tmp, filepath.Base(path))
 	args := append(append([]string{}, b.args...), "-o", made, b.pkg)
 	if _, err := b.goTool(ctx, args...); err != nil {
@@ -238,6 +238,12 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	case r := <-got:
 		return r.unlock, r.err
 	case <-ctx.Done():
+		// Should it come after all, it is given back.
+		go func() {
+			if r := <-got; r.err == nil {
+				r.unlock()
+			}
+		}()
 		return nil, fmt.Errorf("another process builds and holds %s: run the test again when it is done: %w", path, ctx.Err())
 	}
 }

@@ -53,7 +53,7 @@ func (p *planner) sameNode() v1alpha1.DeliveryWay {
 
 // otherFamily: the same fetch over the family that is not broken.
 func (p *planner) otherFamily() v1alpha1.DeliveryWay {
-	w := v1alpha1.DeliveryWay{Way: "the other address family", Open: "unknown", Because: "source-controller's addresses of another family are not known"}
+	w := v1alpha1.DeliveryWay{Way: "the other address family", Open: "no", Because: "every address family in use suffers from the fault"}
 	for _, family := range p.in.Facts.Families() {
 		if p.familyBroken(family) {
 			continue

@@ -84,6 +84,10 @@ func (p *planner) sideEffects(c *v1alpha1.Candidate, out *proven, after cilium.S
 		}
 	}
 	out.added = sizeOf(allAdded)
+	c.SideEffects = append(c.SideEffects, out.notes...)
+	if out.observedOnly {
+		c.SideEffects = append(c.SideEffects, "it holds just the pod CIDRs seen so far: the pods of a new node may fall outside")
+	}
 	p.implementationEffects(c, after)
 }
 

@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -56,6 +57,9 @@ func flagText(v any) string {
 		}
 		return strings.Join(parts, " ")
 	}
+	if f, ok := v.(float64); ok {
+		return strconv.FormatFloat(f, 'f', -1, 64)
+	}
 	return fmt.Sprint(v)
 }
 
@@ -64,11 +68,30 @@ func FromValues(values map[string]any, version string) cilium.Config {
 	cfg := cilium.Config{Version: version, Values: map[string]string{}}
 	var sets []Set
 	for _, path := range watchedPaths() {
-		if v, ok := lookup(values, path); ok && v != nil && fmt.Sprint(v) != "" {
+		if v, ok := lookup(values, path); ok && plain(v) {
 			sets = append(sets, Set{path, v})
 		}
 	}
-	cfg = Overlay(cfg, sets)
+	return withoutIdleList(Overlay(cfg, sets), values)
+}
+
+// plain values end up in a flag as they are; maps and empty ones do not.
+func plain(v any) bool {
+	switch x := v.(type) {
+	case nil:
+		return false
+	case string:
+		return x != ""
+	case []any:
+		return len(x) > 0
+	case map[string]any:
+		return false
+	}
+	return true
+}
+
+// withoutIdleList: the chart renders the list only for an agent that is on.
+func withoutIdleList(cfg cilium.Config, values map[string]any) cilium.Config {
 	if v, ok := lookup(values, "ipMasqAgent.enabled"); !ok || v != true {
 		cfg.MasqAgent = nil
 	}
@@ -79,11 +102,12 @@ func FromValues(values map[string]any, version string) cilium.Config {
 func watchedPaths() []string {
 	var out []string
 	for _, f := range cilium.Flags() {
-		if len(f.Helm) == 1 {
+		// etcd.enabled stands for the name of a store, not for a switch.
+		if len(f.Helm) == 1 && f.Name != "kvstore" {
 			out = append(out, f.Helm[0])
 		}
 	}
-	return append(out, masqAgentPath)
+	return append(out, masqAgentPath+".nonMasqueradeCIDRs")
 }
 
 func lookup(values map[string]any, path string) (any, bool) {
@@ -108,6 +132,8 @@ func (p *planner) effective(values map[string]any, path string) any {
 	if p.in.Default == nil {
 		return nil
 	}
-	v, _ := p.in.Default(path)
-	return v
+	if v, ok := p.in.Default(path); ok {
+		return v
+	}
+	return nil
 }

@@ -12,7 +12,9 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"sort"
+	"strings"
 	"sync"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
@@ -95,10 +97,16 @@ func Make(in Input, out *v1alpha1.Plan) {
 type planner struct {
 	in       Input
 	rejected []v1alpha1.Rejected
+	// faults are the families that a critical finding is about.
+	faults []string
 	// base is what every candidate's model is made of but for its configuration,
 	// and before the analysis under the current one.
 	base   datapath.Input
 	before datapath.Analysis
+	// current is the model under the current configuration, and assumed says that
+	// its nodes are not real.
+	current *datapath.Model
+	assumed bool
 	// offer is the restart that several candidates need, written once.
 	offer func() *v1alpha1.Offer
 }
@@ -124,16 +132,36 @@ func (p *planner) proposals() []proposal {
 		}
 		switch f.Signature {
 		case signature.NativeRoutingCIDRExcludesPods, signature.NativeRoutingCIDRInServices, signature.IPMasqAgentExcludesPods:
-			if f.Severity != v1alpha1.SeverityCritical && f.Severity != v1alpha1.SeverityWarning {
+			if f.Severity != v1alpha1.SeverityCritical {
 				continue
 			}
+			p.faults = mergeStrings(p.faults, []string{f.Family})
 			out = append(out, p.masqueradeProposals(f)...)
 		case signature.AgentRefusesToStart:
 			out = append(out, p.startProposals(f)...)
 		}
 	}
-	return merge(out)
+	return p.tidy(merge(out))
 }
+
+// tidy drops what would change nothing: sets equal to the present value, and
+// proposals that say the same as another.
+func (p *planner) tidy(ps []proposal) []proposal {
+	var out []proposal
+	seen := map[string]bool{}
+	for _, pr := range ps {
+		pr.sets = slices.DeleteFunc(pr.sets, func(s Set) bool { return sameValue(p.effective(p.in.Current.Values, s.Path), s.Value) })
+		key := fmt.Sprint(pr.sets)
+		if !pr.considered && (len(pr.sets) == 0 || seen[key]) {
+			continue
+		}
+		seen[key] = seen[key] || !pr.considered
+		out = append(out, pr)
+	}
+	return out
+}
+
+func sameValue(a, b any) bool { return a != nil && fmt.Sprint(a) == fmt.Sprint(b) }
 
 // merge joins proposals of the same id, which several findings (one for each
 // family) bring about.
@@ -147,7 +175,14 @@ func merge(ps []proposal) []proposal {
 			out = append(out, p)
 			continue
 		}
+		if title := p.title; title != out[i].title {
+			out[i].title += "; " + strings.ToLower(title[:1]) + title[1:]
+		}
+		if p.considered && !out[i].considered {
+			out[i].considered, out[i].because = true, p.because
+		}
 		out[i].sets = mergeSets(out[i].sets, p.sets)
+		out[i].notes = mergeStrings(out[i].notes, p.notes)
 		out[i].fixes = mergeStrings(out[i].fixes, p.fixes)
 		out[i].families = mergeStrings(out[i].families, p.families)
 		out[i].observedOnly = out[i].observedOnly || p.observedOnly
@@ -210,6 +245,9 @@ func (p *planner) abstained(ok []proven) string {
 	if p.in.Hold != "" {
 		return p.in.Hold
 	}
+	if p.has(signature.ConfigNotActive) {
+		return "the values are not what is wrong: agents run an older configuration. Restart them (kubectl -n kube-system rollout restart daemonset/cilium) and look again"
+	}
 	serious, possible := 0, 0
 	for _, f := range p.in.Findings {
 		if f.Severity == v1alpha1.SeverityCritical {
@@ -225,5 +263,12 @@ func (p *planner) abstained(ok []proven) string {
 	case serious == possible:
 		return "what was found is possible, not certain: supply the facts it lacked (a snapshot, probes) and plan again"
 	}
+	if len(p.rejected) == 0 {
+		return "no change of values is known that fixes this"
+	}
 	return "no change of values is known that fixes this and passes every check; see the rejected ones for what was considered"
+}
+
+func (p *planner) has(id string) bool {
+	return slices.ContainsFunc(p.in.Findings, func(f v1alpha1.Finding) bool { return f.Signature == id })
 }

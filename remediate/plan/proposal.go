@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
@@ -22,8 +23,10 @@ type proposal struct {
 	// computed from the model when it is empty.
 	considered bool
 	because    string
-	// observedOnly: it fits what was seen, and the pool is not known.
+	// observedOnly: it holds just what was seen, and the pool is not known.
 	observedOnly bool
+	// notes are side effects that the ranges do not show.
+	notes []string
 }
 
 // situation is what a masquerade proposal starts from.
@@ -35,6 +38,10 @@ type situation struct {
 	observedOnly bool
 	masquerade   cilium.Masquerade
 	settings     cilium.Settings
+	// written is the ip-masq-agent's list in the repository, and dropped what of
+	// it is no CIDR.
+	written []netip.Prefix
+	dropped []string
 }
 
 // masqueradeProposals answers a family whose masquerade does not spare the pods.
@@ -49,6 +56,7 @@ func (p *planner) masqueradeProposals(f v1alpha1.Finding) []proposal {
 	if s.masquerade == cilium.MasqueradeOff {
 		return nil
 	}
+	s.written, s.dropped = p.writtenList()
 	var out []proposal
 	out = append(out, s.widen()...)
 	out = append(out, s.exactlyThePods()...)
@@ -57,22 +65,33 @@ func (p *planner) masqueradeProposals(f v1alpha1.Finding) []proposal {
 	for i := range out {
 		out[i].fixes = []string{f.Signature}
 		out[i].families = []string{f.Family}
-		out[i].observedOnly = observed && out[i].id != "disable-ip"+fam(f.Family)+"-masquerade"
 	}
 	return out
+}
+
+// writtenList is the ip-masq-agent's list as the repository states it. An entry
+// that is no CIDR makes the agent reject the whole list, so it cannot stay.
+func (p *planner) writtenList() (valid []netip.Prefix, dropped []string) {
+	list, _ := p.effective(p.in.Current.Values, masqAgentPath+".nonMasqueradeCIDRs").([]any)
+	for _, v := range list {
+		if pr, err := netip.ParsePrefix(fmt.Sprint(v)); err == nil {
+			valid = append(valid, pr)
+		} else {
+			dropped = append(dropped, fmt.Sprint(v))
+		}
+	}
+	return valid, dropped
 }
 
 func fam(family string) string { return strings.ToLower(family[2:]) }
 
 func (s situation) nativeKey() string { return "ip" + fam(s.family) + "NativeRoutingCIDR" }
 
-// suffix keeps ids of the second family apart; a dual-stack fault needs both.
-func (s situation) id(base string) string {
-	if s.family == cidr.IPv4 {
-		return base + "-ipv4"
-	}
-	return base
-}
+// Ids of the two widenings: where both families need one they are one change.
+const (
+	widenID   = "widen-native-routing-cidr"
+	alignedID = "widen-native-routing-cidr-aligned"
+)
 
 // widen proposes the smallest prefix that holds the old one and the pods, and
 // the one that a person would write.
@@ -87,17 +106,15 @@ func (s situation) widen() []proposal {
 	aligned := cidr.Align(smallest)
 	var out []proposal
 	add := func(id string, to netip.Prefix) {
-		pr := proposal{id: s.id(id), title: fmt.Sprintf("Widen %s from %s to %s", s.nativeKey(), s.native, to),
+		pr := proposal{id: id, title: fmt.Sprintf("Widen %s from %s to %s", s.nativeKey(), s.native, to),
 			sets: []Set{{s.nativeKey(), to.String()}}}
 		if why := unreasonable(to); why != "" {
 			pr.considered, pr.because = true, fmt.Sprintf("one prefix for %s and %s would be %s: %s", s.native, joined(s.pods), to, why)
 		}
 		out = append(out, pr)
 	}
-	add("widen-native-routing-cidr", smallest)
-	if aligned != smallest {
-		add("widen-native-routing-cidr-aligned", aligned)
-	}
+	add(widenID, smallest)
+	add(alignedID, aligned)
 	return out
 }
 
@@ -128,7 +145,12 @@ func (s situation) exactlyThePods() []proposal {
 	if err != nil || pods == s.native {
 		return nil
 	}
-	pr := proposal{id: s.id("set-native-routing-cidr-to-pods"), sets: []Set{{s.nativeKey(), pods.String()}},
+	if s.native.IsValid() {
+		if all, err := cidr.Supernet(pods, s.native); err == nil && all == pods {
+			return nil // it holds the old prefix: the widening says the same
+		}
+	}
+	pr := proposal{id: "set-native-routing-cidr-to-pods", observedOnly: s.observedOnly, sets: []Set{{s.nativeKey(), pods.String()}},
 		title: fmt.Sprintf("Set %s to the pods' own range %s", s.nativeKey(), pods)}
 	if why := unreasonable(pods); why != "" {
 		pr.considered, pr.because = true, fmt.Sprintf("one prefix for the pods' ranges %s would be %s: %s", joined(s.pods), pods, why)
@@ -150,26 +172,33 @@ func (s situation) masqAgent() proposal {
 	if s.settings.IPMasqAgent {
 		id, title = "extend-ip-masq-agent", "Add the pods to the ip-masq-agent's list"
 	}
-	return proposal{id: id, title: title, sets: sets}
+	pr := proposal{id: id, title: title, sets: sets, observedOnly: s.observedOnly}
+	for _, d := range s.dropped {
+		pr.notes = append(pr.notes, fmt.Sprintf("the list loses the entry %s, which is no CIDR and makes the agent reject the whole list", d))
+	}
+	return pr
 }
 
-// sparedList is what is spared today plus the pods, of every family that would
-// be masqueraded: the list replaces the agent's built-in one.
+// sparedList is the list as it is written, plus what is spared today and the
+// pods, where the list does not hold them yet: of every family that would be
+// masqueraded, because a list that is given replaces the agent's built-in one.
 func (s situation) sparedList() []any {
+	list := slices.Clone(s.written)
 	var out []any
-	seen := map[netip.Prefix]bool{}
+	for _, p := range list {
+		out = append(out, p.String())
+	}
 	add := func(p netip.Prefix) {
-		if p.IsValid() && !seen[p] {
-			seen[p] = true
+		if p.IsValid() && !cidr.CoveredBy(p.Masked(), list) {
+			list = append(list, p)
 			out = append(out, p.String())
 		}
 	}
-	if s.settings.IPMasqAgent {
+	if s.settings.IPMasqAgent && len(s.written) == 0 {
 		for _, p := range s.settings.NonMasquerade {
-			if p.Addr().IsLinkLocalUnicast() {
-				continue
+			if !p.Addr().IsLinkLocalUnicast() {
+				add(p)
 			}
-			add(p)
 		}
 	}
 	for _, family := range []string{cidr.IPv6, cidr.IPv4} {

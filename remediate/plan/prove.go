@@ -11,6 +11,7 @@ import (
 	"github.com/remediate-dev/remediate/detect/cilium"
 	"github.com/remediate-dev/remediate/detect/datapath"
 	"github.com/remediate-dev/remediate/detect/snapshot"
+	"github.com/remediate-dev/remediate/internal/cidr"
 )
 
 // model builds the datapath under another configuration, everything else equal.
@@ -23,7 +24,8 @@ func (p *planner) model(cfg cilium.Config) (*datapath.Model, error) {
 // setGrain tells the analyses every range that a proposal names, so that all of
 // them see the same classes and the current configuration is analysed once.
 func (p *planner) setGrain(ps []proposal) {
-	p.base, p.before = p.in.Facts.ModelInput, p.in.Facts.Analysis
+	p.base, p.before, p.current = p.in.Facts.ModelInput, p.in.Facts.Analysis, p.in.Facts.Model
+	p.base.Snapshot, p.assumed = withAssumedNodes(p.in.Facts)
 	seen := map[netip.Prefix]bool{}
 	for _, pr := range ps {
 		for _, s := range pr.sets {
@@ -35,11 +37,11 @@ func (p *planner) setGrain(ps []proposal) {
 			}
 		}
 	}
-	if len(seen) == 0 {
+	if len(seen) == 0 && !p.assumed {
 		return
 	}
 	if m, err := p.model(p.in.Current.Config); err == nil {
-		p.before = m.Analyse()
+		p.current, p.before = m, m.Analyse()
 	}
 }
 
@@ -97,7 +99,7 @@ func (p *planner) prove(pr proposal) verdict {
 	}
 	start := p.start(r.Config)
 	if start.Starts == snapshot.No {
-		return verdict{because: refusalText(start)}
+		return verdict{because: p.refused(start)}
 	}
 	m, err := p.model(r.Config)
 	if err != nil {
@@ -107,7 +109,7 @@ func (p *planner) prove(pr proposal) verdict {
 	if why := p.strayKeys(pr, r); why != "" {
 		return verdict{because: why}
 	}
-	if why := p.unfit(pr, delta); why != "" {
+	if why := p.unfit(pr, delta, m.Settings("")); why != "" {
 		return verdict{because: why}
 	}
 	delta.FixedExamples = p.withExample(m, delta.FixedExamples)
@@ -115,6 +117,9 @@ func (p *planner) prove(pr proposal) verdict {
 		Proof: p.proof(r, start, delta), Tried: p.tried(r.Values)}
 	out := proven{proposal: pr, model: m}
 	p.sideEffects(&c, &out, m.Settings(""))
+	if delta.Fixed == 0 && len(pr.families) > 0 {
+		c.Proof.Notes = append(c.Proof.Notes, p.nothingFollowed())
+	}
 	c.Rollout = p.rollout(pr, r)
 	out.candidate = c
 	return verdict{ok: &out}
@@ -137,7 +142,7 @@ func (p *planner) consider(pr proposal) verdict {
 
 func (p *planner) judgeIdea(pr proposal, after cilium.Config) string {
 	if start := p.start(after); start.Starts == snapshot.No {
-		return refusalText(start)
+		return p.refused(start)
 	}
 	m, err := p.model(after)
 	if err != nil {
@@ -146,10 +151,10 @@ func (p *planner) judgeIdea(pr proposal, after cilium.Config) string {
 	delta := datapath.Compare(p.before, m.Analyse())
 	settings := m.Settings("")
 	switch {
-	case delta.Fixed == 0:
-		return p.whyNoEffect(pr, settings)
 	case delta.Broken > 0:
 		return brokenText(delta) + p.crashNote(pr)
+	case delta.Fixed == 0 && !p.closes(pr, settings):
+		return p.whyNoEffect(pr, settings)
 	}
 	return "it fixes the flows, and is not proposed because it changes more than the fault needs" + p.crashNote(pr)
 }
@@ -172,7 +177,31 @@ func (p *planner) whyNoEffect(pr proposal, after cilium.Settings) string {
 	if after.IPMasqAgent {
 		return "the list leaves the pods out just as the native routing CIDR does: the same arithmetic, the same drops"
 	}
+	for _, family := range pr.families {
+		if !slices.Equal(spared(after, family), spared(p.in.Facts.Settings, family)) {
+			return "pods would still be masqueraded towards pods of other nodes"
+		}
+	}
 	return "iptables and BPF masquerade test the same native routing CIDR, so the same packets are rewritten either way"
+}
+
+// closes: with it no pod of the families is masqueraded towards another.
+func (p *planner) closes(pr proposal, after cilium.Settings) bool {
+	for _, family := range pr.families {
+		ranges, _ := p.in.Facts.PodRanges(family)
+		if after.Masquerade[family] != cilium.MasqueradeOff && len(cidr.Difference(prefixes(ranges), spared(after, family))) > 0 {
+			return false
+		}
+	}
+	return len(pr.families) > 0
+}
+
+// nothingFollowed says what a proof without a repaired flow rests on.
+func (p *planner) nothingFollowed() string {
+	if len(p.before.Classes) == 0 {
+		return "no flow could be followed, because no pods and no nodes are known: proven is that the spared range holds the pods"
+	}
+	return "no class of flows in view fails by the model today, so none is seen to be repaired: proven is that the spared range holds the pods"
 }
 
 // crashNote recalls that turning a family's masquerade off is refused beside BPF masquerade.
@@ -201,6 +230,15 @@ func (p *planner) start(cfg cilium.Config) cilium.Start {
 		out.Starts = snapshot.No
 	}
 	return out
+}
+
+// refused is refusalText, and says when it is no fault of the change.
+func (p *planner) refused(s cilium.Start) string {
+	now := p.in.Facts.Start.First()
+	if now != nil && now.ID == s.First().ID {
+		return "agents refuse today's configuration already, and would refuse it with this change: " + refusalText(s)
+	}
+	return refusalText(s)
 }
 
 func refusalText(s cilium.Start) string {
@@ -247,12 +285,12 @@ func (p *planner) strayKeys(pr proposal, r Rendered) string {
 }
 
 // unfit says why a change that renders and starts is still no candidate.
-func (p *planner) unfit(pr proposal, d datapath.Delta) string {
+func (p *planner) unfit(pr proposal, d datapath.Delta, after cilium.Settings) string {
 	repairsStart := p.in.Facts.Start.Starts == snapshot.No
 	switch {
 	case d.Broken > 0:
 		return brokenText(d)
-	case d.Fixed == 0 && !repairsStart:
+	case d.Fixed == 0 && !repairsStart && !p.closes(pr, after):
 		return "no failing flow class works with it: " + p.whyNoEffect(pr, p.in.Facts.Settings)
 	}
 	return ""
@@ -271,6 +309,9 @@ func (p *planner) proof(r Rendered, start cilium.Start, d datapath.Delta) v1alph
 		out.Notes = append(out.Notes, "no chart was to be had: the configuration is derived from the values that the model knows, "+
 			"so a value with another effect on the manifests would go unnoticed; give --chart for the full proof")
 	}
+	if p.assumed {
+		out.Notes = append(out.Notes, "no nodes are known: the flows are those of two assumed nodes whose pods live in the stated ranges")
+	}
 	out.Flows = v1alpha1.FlowCounts{Fixed: d.Fixed, Broken: d.Broken, Unchanged: d.Unchanged, Unknown: d.Unknown, Examples: flowExamples(d)}
 	return out
 }
@@ -281,7 +322,7 @@ func (p *planner) withExample(after *datapath.Model, examples []v1alpha1.FlowExa
 	if !ok {
 		return examples
 	}
-	was, is := p.in.Facts.Model.Trace(flow), after.Trace(flow)
+	was, is := p.current.Trace(flow), after.Trace(flow)
 	if was.Delivered != snapshot.No || is.Delivered != snapshot.Yes {
 		return examples
 	}
@@ -363,6 +404,9 @@ func (p *planner) rollsByItself(r Rendered) bool {
 // becomes masqueraded, fewest keys, smallest added range, id; what fits only
 // observed ranges ranks last.
 func (p *planner) better(a, b proven) bool {
+	if fa, fb := p.answersAll(a), p.answersAll(b); fa != fb {
+		return fa
+	}
 	if a.observedOnly != b.observedOnly {
 		return !a.observedOnly
 	}
@@ -381,8 +425,18 @@ func (p *planner) better(a, b proven) bool {
 	return a.id < b.id
 }
 
+// answersAll: it leaves no critical finding of another family open.
+func (p *planner) answersAll(c proven) bool {
+	for _, family := range p.faults {
+		if !slices.Contains(c.families, family) {
+			return false
+		}
+	}
+	return true
+}
+
 func complete(c proven) bool {
-	return c.candidate.Proof.Rendered && c.candidate.Proof.AgentStarts != nil && *c.candidate.Proof.AgentStarts
+	return c.candidate.Proof.Flows.Fixed > 0 && c.candidate.Proof.Rendered && c.candidate.Proof.AgentStarts != nil && *c.candidate.Proof.AgentStarts
 }
 
 func orderText(cs []proven) string {

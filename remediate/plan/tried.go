@@ -14,7 +14,7 @@ import (
 // masqueradePaths are the Helm values that can change who is masqueraded. States
 // that differ elsewhere only are the same state for this fault.
 func masqueradePaths() []string {
-	out := []string{masqAgentPath}
+	out := []string{masqAgentPath + ".nonMasqueradeCIDRs"}
 	for _, name := range cilium.FailingPathKeys(cilium.PartMasquerade) {
 		f, _ := cilium.FlagByName(name)
 		if len(f.Helm) == 1 {
@@ -71,7 +71,7 @@ const sameFlowsFail = "the same flows fail under it"
 // outcome judges a past state with the same rules and the same model.
 func (p *planner) outcome(s State) *v1alpha1.Tried {
 	t := &v1alpha1.Tried{Commit: s.Commit, Date: s.Date}
-	cfg := p.overlayState(s.Values)
+	cfg := p.configOf(s.Values)
 	start := p.start(cfg)
 	switch {
 	case start.Starts == snapshot.No:
@@ -85,15 +85,17 @@ func (p *planner) outcome(s State) *v1alpha1.Tried {
 	return t
 }
 
-func (p *planner) overlayState(values map[string]any) cilium.Config {
+// configOf is the configuration that a past state stood for: its own values over
+// the chart's defaults, nothing of today's.
+func (p *planner) configOf(values map[string]any) cilium.Config {
+	cfg := cilium.Config{Version: p.in.Current.Config.Version, Values: map[string]string{}}
 	var sets []Set
 	for _, path := range watchedPaths() {
-		was, is := p.effective(values, path), p.effective(p.in.Current.Values, path)
-		if fmt.Sprint(was) != fmt.Sprint(is) && was != nil {
-			sets = append(sets, Set{path, was})
+		if v := p.effective(values, path); plain(v) {
+			sets = append(sets, Set{path, v})
 		}
 	}
-	return Overlay(p.in.Current.Config, sets)
+	return withoutIdleList(Overlay(cfg, sets), values)
 }
 
 // stillBroken: the current failures are failures under cfg too.

@@ -6,6 +6,7 @@ import (
 	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/detect/cilium"
 	"github.com/remediate-dev/remediate/detect/datapath"
+	"github.com/remediate-dev/remediate/detect/policy"
 	"github.com/remediate-dev/remediate/detect/signature"
 	"github.com/remediate-dev/remediate/detect/snapshot"
 )
@@ -17,7 +18,7 @@ func (p *planner) walks(out *v1alpha1.Plan, cs []proven) {
 		return
 	}
 	title := fmt.Sprintf("%s %s", flow.Family, flow.Protocol)
-	out.Walks = append(out.Walks, walk(title, "current", flow, p.in.Facts.Model.Trace(flow)))
+	out.Walks = append(out.Walks, walk(title, "current", flow, p.current.Trace(flow)))
 	if len(cs) > 0 {
 		out.Walks = append(out.Walks, walk(title, cs[0].id, flow, cs[0].model.Trace(flow)))
 	}
@@ -58,7 +59,7 @@ func (p *planner) exampleFlow() (datapath.Flow, bool) {
 			}
 		}
 	}
-	return firstFailing(in.Analysis)
+	return firstFailing(p.before)
 }
 
 // dropsTraffic: a finding says that traffic is lost. Packets that a policy means
@@ -84,6 +85,9 @@ func firstFailing(a datapath.Analysis) (datapath.Flow, bool) {
 		c := &a.Classes[i]
 		if c.Kind != datapath.KindPodPod || c.Result.Delivered != snapshot.No || c.Hypothetical || c.Result.Route == "local" {
 			continue
+		}
+		if !masqueraded(c.Result) && c.Result.Verdict.Verdict == policy.Deny {
+			continue // denied as intended
 		}
 		if first == nil || masqueraded(c.Result) && !masqueraded(first.Result) {
 			first = c

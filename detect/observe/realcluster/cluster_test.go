@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,7 +31,7 @@ var incident = filepath.Join("..", "..", "..", "examples", "incidents", "talos-i
 
 // Starting a server takes longer than the tests, so they share one, and it goes
 // through the states of a cluster's life in order: bare, with the incident, with
-// secrets, stopped.
+// many objects, with secrets, frozen, stopped.
 func TestCluster(t *testing.T) {
 	server := testbed.Start(t, incidentFlags()...)
 	t.Run("without Cilium and Flux", func(t *testing.T) { testBare(t, server) })
@@ -42,12 +43,18 @@ func TestCluster(t *testing.T) {
 	t.Run("with the role we ship", func(t *testing.T) { testShippedRole(t, server) })
 	t.Run("without the right to list policies", func(t *testing.T) { testForbidden(t, server) })
 	t.Run("without any right", func(t *testing.T) { testNoRights(t, server) })
+	t.Run("command line", func(t *testing.T) { testCommands(t, server, buildCLI(t)) })
+	t.Run("several pages", func(t *testing.T) { testPages(t, server) })
 	t.Run("secrets stay in the cluster", func(t *testing.T) { testSecrets(t, server) })
 
+	if err := server.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("frozen", func(t *testing.T) { testNoAnswer(t, server, "2s") })
 	if err := server.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	t.Run("stopped", func(t *testing.T) { testStopped(t, server) })
+	t.Run("stopped", func(t *testing.T) { testNoAnswer(t, server, "connection refused") })
 }
 
 func testBare(t *testing.T, server *testbed.Server) {
@@ -115,7 +122,7 @@ func testEqualsFolder(t *testing.T, server *testbed.Server) {
 	}
 	checkCreated(t, got)
 	checkKubernetesService(t, got)
-	if diff := cmp.Diff(comparable(t, want), comparable(t, got)); diff != "" {
+	if diff := cmp.Diff(alike(t, want), alike(t, got)); diff != "" {
 		t.Errorf("(-folder +cluster):\n%s", diff)
 	}
 }
@@ -148,9 +155,9 @@ func serviceNamed(s *snapshot.Snapshot, namespace, name string) *snapshot.Servic
 	return &s.Services[i]
 }
 
-// comparable is a snapshot as text without what must differ between the folder
+// alike is a snapshot as text without what must differ between the folder
 // and the cluster; testEqualsFolder looks at each of these by itself.
-func comparable(t *testing.T, s *snapshot.Snapshot) string {
+func alike(t *testing.T, s *snapshot.Snapshot) string {
 	t.Helper()
 	c := *s
 	c.Origin, c.Unreadable, c.ReadKinds = "", nil, nil
@@ -204,18 +211,20 @@ func checkModes(t *testing.T, dir string) {
 	}
 }
 
-func testStopped(t *testing.T, server *testbed.Server) {
-	const timeout = 2 * time.Second
+// testNoAnswer: a server that does not answer is given up after the timeout, one
+// that is gone at once.
+func testNoAnswer(t *testing.T, server *testbed.Server, says string) {
+	opts := observe.ClusterOptions{Timeout: 2 * time.Second}
 	from := time.Now()
-	_, err := observe.Cluster(t.Context(), server.Config, observe.ClusterOptions{Timeout: timeout})
-	if !errors.Is(err, observe.ErrNoAnswer) {
-		t.Errorf("error = %v, want ErrNoAnswer", err)
+	_, err := observe.Cluster(t.Context(), server.Config, opts)
+	if !errors.Is(err, observe.ErrNoAnswer) || !strings.Contains(err.Error(), server.Config.Host) || !strings.Contains(err.Error(), says) {
+		t.Errorf("error = %v, want ErrNoAnswer with the address and %q", err, says)
 	}
-	if took := time.Since(from); took > 3*timeout {
-		t.Errorf("took %s with a timeout of %s", took, timeout)
+	if took := time.Since(from); took > 5*opts.Timeout {
+		t.Errorf("took %s with a timeout of %s", took, opts.Timeout)
 	}
 	dir := filepath.Join(t.TempDir(), "snapshot")
-	if _, err := observe.Write(t.Context(), server.Config, dir, observe.ClusterOptions{Timeout: timeout}); !errors.Is(err, observe.ErrNoAnswer) {
+	if _, err := observe.Write(t.Context(), server.Config, dir, opts); !errors.Is(err, observe.ErrNoAnswer) {
 		t.Errorf("Write: error = %v, want ErrNoAnswer", err)
 	}
 	if left, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(left) != 0 {

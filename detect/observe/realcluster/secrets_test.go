@@ -26,7 +26,8 @@ func planted() []string {
 	return []string{
 		"Planted-Secret-1", "Planted-ConfigMap-2", "Planted-Annotation-3", "Planted-Env-4", "Planted-Flag-5",
 		"Planted-URL-6", "Planted-Value-7", "Planted.Bearer.Value-8", "Planted-Event-9", "Planted-Config-10",
-		"Planted-Masq-11", "Planted-NodeConfig-12", "Planted-Termination-13", "Planted-ConfigMap-14", "UGxhbnRlZEtleQ==",
+		"Planted-Masq-11", "Planted-NodeConfig-12", "Planted-Termination-13", "Planted-ConfigMap-14",
+		"Planted-Description-15", "Planted-Header-16", "Planted-Match-17", "UGxhbnRlZEtleQ==",
 	}
 }
 
@@ -42,7 +43,7 @@ func testSecrets(t *testing.T, server *testbed.Server) {
 		t.Fatal(err)
 	}
 	// The objects were read, and what is no secret is there.
-	for _, want := range []string{"fd00:101::/48", "(removed)", "planted-agent", "planted-repository", "planted-release", "kvstore-password", "inline-ca"} {
+	for _, want := range []string{"fd00:101::/48", "(removed)", "planted-agent", "planted-repository", "planted-release", "planted-policy", "method: GET", "X-Api-Key", "kvstore-password", "inline-ca"} {
 		if len(filesWith(t, dir, want)) == 0 {
 			t.Errorf("no file holds %q", want)
 		}
@@ -72,6 +73,7 @@ func testPlanted(t *testing.T, server *testbed.Server) {
 		{Version: "v1", Resource: "secrets"}, {Version: "v1", Resource: "configmaps"}, {Version: "v1", Resource: "nodes"},
 		{Version: "v1", Resource: "pods"}, {Version: "v1", Resource: "events"},
 		{Group: "cilium.io", Version: "v2", Resource: "ciliumnodeconfigs"},
+		{Group: "cilium.io", Version: "v2", Resource: "ciliumnetworkpolicies"},
 		{Group: "source.toolkit.fluxcd.io", Version: "v1", Resource: "gitrepositories"},
 		{Group: "helm.toolkit.fluxcd.io", Version: "v2", Resource: "helmreleases"},
 	} {
