@@ -114,11 +114,18 @@ func (p FluxPath) Trace(m *datapath.Model, family string) (datapath.Result, bool
 
 // TraceOn follows the fetch as if the controller ran on the given node.
 func (p FluxPath) TraceOn(m *datapath.Model, family, node string) (datapath.Result, bool) {
-	from, okFrom := datapath.PodEnd(p.From, family)
-	to, okTo := datapath.PodEnd(p.To, family)
-	if m == nil || !okFrom || !okTo {
+	f, ok := p.Flow(family)
+	if m == nil || !ok {
 		return datapath.Result{}, false
 	}
-	from.Node = node
-	return m.Trace(datapath.Flow{From: from, To: to, Family: family, Protocol: "TCP", Port: 9090}), true
+	f.From.Node = node
+	return m.Trace(f), true
+}
+
+// Flow is the fetch over one address family, to the port that source-controller
+// listens on; ok is false when a pod has no address of it.
+func (p FluxPath) Flow(family string) (f datapath.Flow, ok bool) {
+	from, okFrom := datapath.PodEnd(p.From, family)
+	to, okTo := datapath.PodEnd(p.To, family)
+	return datapath.Flow{From: from, To: to, Family: family, Protocol: "TCP", Port: 9090}, okFrom && okTo
 }

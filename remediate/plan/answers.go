@@ -124,7 +124,11 @@ func (p *planner) commands(out *v1alpha1.Plan, cs []proven) {
 	add := func(what, command, now, then string) {
 		out.Commands = append(out.Commands, v1alpha1.Command{What: what, Command: command, Now: now, After: then})
 	}
-	if flow, ok := p.exampleFlow(); ok && !assumed(flow) {
+	var changed *datapath.Model
+	if len(cs) > 0 {
+		changed = cs[0].model
+	}
+	if flow, ok := p.exampleFlow(changed); ok && !assumed(flow) {
 		add("the failing pair itself", p.ping(flow, flow.Family, flow.To.Addr), "3 packets transmitted, 0 received", "3 packets transmitted, 3 received")
 		p.otherFamilyCommand(out, flow)
 	}

@@ -25,7 +25,9 @@ func (p *planner) model(cfg cilium.Config) (*datapath.Model, error) {
 // them see the same classes and the current configuration is analysed once.
 func (p *planner) setGrain(ps []proposal) {
 	p.base, p.before, p.current = p.in.Facts.ModelInput, p.in.Facts.Analysis, p.in.Facts.Model
-	p.base.Snapshot, p.assumed = withAssumedNodes(p.in.Facts)
+	if p.base.Snapshot, p.assumed = withAssumedNodes(p.in.Facts); p.assumed {
+		p.base.Topology.SameSegment = func(a, b string) snapshot.Tri { return snapshot.Yes }
+	}
 	seen := map[netip.Prefix]bool{}
 	for _, pr := range ps {
 		for _, s := range pr.sets {
@@ -310,7 +312,7 @@ func (p *planner) proof(r Rendered, start cilium.Start, d datapath.Delta) v1alph
 			"so a value with another effect on the manifests would go unnoticed; give --chart for the full proof")
 	}
 	if p.assumed {
-		out.Notes = append(out.Notes, "no nodes are known: the flows are those of two assumed nodes whose pods live in the stated ranges")
+		out.Notes = append(out.Notes, "no nodes are known: the flows are those of two assumed nodes of one segment, whose pods live in the stated ranges")
 	}
 	out.Flows = v1alpha1.FlowCounts{Fixed: d.Fixed, Broken: d.Broken, Unchanged: d.Unchanged, Unknown: d.Unknown, Examples: flowExamples(d)}
 	return out
@@ -318,7 +320,7 @@ func (p *planner) proof(r Rendered, start cilium.Start, d datapath.Delta) v1alph
 
 // withExample puts the flow that the walk draws first among the examples.
 func (p *planner) withExample(after *datapath.Model, examples []v1alpha1.FlowExample) []v1alpha1.FlowExample {
-	flow, ok := p.exampleFlow()
+	flow, ok := p.exampleFlow(after)
 	if !ok {
 		return examples
 	}

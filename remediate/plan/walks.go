@@ -13,7 +13,11 @@ import (
 
 // walks draws one failing packet's way now and under the first candidate.
 func (p *planner) walks(out *v1alpha1.Plan, cs []proven) {
-	flow, ok := p.exampleFlow()
+	var after *datapath.Model
+	if len(cs) > 0 {
+		after = cs[0].model
+	}
+	flow, ok := p.exampleFlow(after)
 	if !ok {
 		return
 	}
@@ -25,8 +29,8 @@ func (p *planner) walks(out *v1alpha1.Plan, cs []proven) {
 }
 
 // exampleFlow prefers a flow that a probe saw fail, then Flux' own, then any
-// class that the model has failing.
-func (p *planner) exampleFlow() (datapath.Flow, bool) {
+// class that the model has failing; with a model of the change, one that it repairs.
+func (p *planner) exampleFlow(after *datapath.Model) (datapath.Flow, bool) {
 	in := p.in.Facts
 	if !p.dropsTraffic() {
 		return datapath.Flow{}, false
@@ -45,21 +49,23 @@ func (p *planner) exampleFlow() (datapath.Flow, bool) {
 		if f.Protocol == "HTTP" {
 			f.Protocol = "TCP"
 		}
-		if okA && okB && in.Model.Trace(f).Delivered == snapshot.No {
+		if okA && okB && p.repairs(f, after) {
 			return f, true
 		}
 	}
 	for _, path := range signature.FluxPaths(in.Snapshot) {
 		for _, family := range in.Families() {
-			r, ok := path.Trace(in.Model, family)
-			if ok && r.Delivered == snapshot.No {
-				a, _ := datapath.PodEnd(path.From, family)
-				b, _ := datapath.PodEnd(path.To, family)
-				return datapath.Flow{From: a, To: b, Family: family, Protocol: "TCP", Port: 9090}, true
+			if f, ok := path.Flow(family); ok && p.repairs(f, after) {
+				return f, true
 			}
 		}
 	}
-	return firstFailing(p.before)
+	return p.firstFailing(after)
+}
+
+// repairs: the flow is lost today, and not under the change.
+func (p *planner) repairs(f datapath.Flow, after *datapath.Model) bool {
+	return p.current.Trace(f).Delivered == snapshot.No && (after == nil || after.Trace(f).Delivered != snapshot.No)
 }
 
 // dropsTraffic: a finding says that traffic is lost. Packets that a policy means
@@ -79,24 +85,28 @@ func (p *planner) dropsTraffic() bool {
 
 // firstFailing is a class that is lost between nodes, a masqueraded one if there
 // is any.
-func firstFailing(a datapath.Analysis) (datapath.Flow, bool) {
+func (p *planner) firstFailing(after *datapath.Model) (datapath.Flow, bool) {
 	var first *datapath.Class
-	for i := range a.Classes {
-		c := &a.Classes[i]
+	for i := range p.before.Classes {
+		c := &p.before.Classes[i]
 		if c.Kind != datapath.KindPodPod || c.Result.Delivered != snapshot.No || c.Hypothetical || c.Result.Route == "local" {
 			continue
 		}
 		if !masqueraded(c.Result) && c.Result.Verdict.Verdict == policy.Deny {
 			continue // denied as intended
 		}
-		if first == nil || masqueraded(c.Result) && !masqueraded(first.Result) {
+		if (first == nil || masqueraded(c.Result) && !masqueraded(first.Result)) && p.repairs(flowOf(c), after) {
 			first = c
 		}
 	}
 	if first == nil {
 		return datapath.Flow{}, false
 	}
-	return datapath.Flow{From: first.From, To: first.To, Family: first.Family, Protocol: first.Protocol, Port: first.Port}, true
+	return flowOf(first), true
+}
+
+func flowOf(c *datapath.Class) datapath.Flow {
+	return datapath.Flow{From: c.From, To: c.To, Family: c.Family, Protocol: c.Protocol, Port: c.Port}
 }
 
 func masqueraded(r datapath.Result) bool {
