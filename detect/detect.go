@@ -3,6 +3,7 @@
 package detect
 
 import (
+	"slices"
 	"sort"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
@@ -17,40 +18,63 @@ func Run(in *signature.Input) []v1alpha1.Finding {
 // RunWith judges in with the given signatures.
 func RunWith(signatures []signature.Signature, in *signature.Input) []v1alpha1.Finding {
 	var out []v1alpha1.Finding
-	effects := map[string][]string{}
+	causes := map[string][]string{}
 	for _, s := range signatures {
-		effects[s.ID] = s.Effects
+		for _, effect := range s.Effects {
+			causes[effect] = append(causes[effect], s.ID)
+		}
 		out = append(out, s.Detect(in)...)
 	}
-	claimEffects(out, effects)
-	sort.SliceStable(out, func(i, j int) bool { return before(&out[i], &out[j]) })
+	claimEffects(out, causes)
+	isEffect := func(f *v1alpha1.Finding) bool { return len(causes[f.Signature]) > 0 }
+	sort.SliceStable(out, func(i, j int) bool { return before(&out[i], &out[j], isEffect) })
 	return out
 }
 
-// claimEffects marks each effect of a cause that was found as caused by it.
-func claimEffects(findings []v1alpha1.Finding, effects map[string][]string) {
-	for _, cause := range findings {
-		if cause.Severity != v1alpha1.SeverityCritical {
-			continue
-		}
-		for _, effect := range effects[cause.Signature] {
-			for i := range findings {
-				if findings[i].Signature == effect && findings[i].CausedBy == "" {
-					findings[i].CausedBy = cause.Signature
-				}
+// claimEffects marks each effect of a cause that was found as caused by it; of
+// several causes by the likeliest.
+func claimEffects(findings []v1alpha1.Finding, causes map[string][]string) {
+	for i := range findings {
+		effect := &findings[i]
+		var best *v1alpha1.Finding
+		for j := range findings {
+			cause := &findings[j]
+			if cause.Severity != v1alpha1.SeverityCritical || !slices.Contains(causes[effect.Signature], cause.Signature) {
+				continue
 			}
+			if best == nil || likelier(cause, best, effect) {
+				best = cause
+			}
+		}
+		if best != nil {
+			effect.CausedBy = best.Signature
 		}
 	}
 }
 
-// before orders findings by severity, causes before their effects, then by
-// confidence, signature and summary.
-func before(a, b *v1alpha1.Finding) bool {
+// likelier orders causes of an effect: one of its family first, then by
+// confidence and signature.
+func likelier(a, b, effect *v1alpha1.Finding) bool {
+	fits := func(f *v1alpha1.Finding) bool {
+		return f.Family == "" || effect.Family == "" || f.Family == effect.Family
+	}
+	switch {
+	case fits(a) != fits(b):
+		return fits(a)
+	case a.Confidence != b.Confidence:
+		return confidenceRank(a.Confidence) > confidenceRank(b.Confidence)
+	}
+	return a.Signature < b.Signature
+}
+
+// before orders findings by severity, then what can only be an effect after what
+// can be its cause, then by confidence, signature and summary.
+func before(a, b *v1alpha1.Finding, isEffect func(*v1alpha1.Finding) bool) bool {
 	if a.Severity != b.Severity {
 		return a.Severity.Rank() > b.Severity.Rank()
 	}
-	if (a.CausedBy == "") != (b.CausedBy == "") {
-		return a.CausedBy == ""
+	if isEffect(a) != isEffect(b) {
+		return isEffect(b)
 	}
 	if a.Confidence != b.Confidence {
 		return confidenceRank(a.Confidence) > confidenceRank(b.Confidence)

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -45,5 +46,80 @@ func TestMaskedCauseClaimsNothing(t *testing.T) {
 	}, nil)
 	if got[0].CausedBy != "" {
 		t.Errorf("caused by %q", got[0].CausedBy)
+	}
+}
+
+// An effect never comes before what brings it about, whatever is more certain.
+func TestEffectsComeAfterTheirCauses(t *testing.T) {
+	finding := func(s v1alpha1.Severity, c v1alpha1.Confidence, family string) v1alpha1.Finding {
+		return v1alpha1.Finding{Severity: s, Confidence: c, Family: family}
+	}
+	const critical, warning = v1alpha1.SeverityCritical, v1alpha1.SeverityWarning
+	tests := []struct {
+		name    string
+		causes  map[string]v1alpha1.Finding
+		effect  v1alpha1.Finding
+		want    []string // ids in order
+		because string
+	}{
+		{"a possible cause of a confirmed effect", map[string]v1alpha1.Finding{"z-cause": finding(critical, "possible", "")}, finding(critical, "confirmed", ""),
+			[]string{"z-cause", "b-effect"}, "z-cause"},
+		{"the surest of two causes", map[string]v1alpha1.Finding{"a-cause": finding(critical, "possible", ""), "z-cause": finding(critical, "confirmed", "")}, finding(critical, "confirmed", ""),
+			[]string{"z-cause", "a-cause", "b-effect"}, "z-cause"},
+		{"the cause of the same family", map[string]v1alpha1.Finding{"a-cause": finding(critical, "confirmed", "IPv4"), "z-cause": finding(critical, "predicted", "IPv6")}, finding(critical, "confirmed", "IPv6"),
+			[]string{"a-cause", "z-cause", "b-effect"}, "z-cause"},
+		{"no cause, and something else that is critical", map[string]v1alpha1.Finding{"z-cause": finding(warning, "confirmed", ""), "c-other": finding(critical, "predicted", "")}, finding(critical, "confirmed", ""),
+			[]string{"c-other", "b-effect", "z-cause"}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			list := []signature.Signature{fixed("b-effect", nil, tt.effect)}
+			for _, id := range []string{"a-cause", "c-other", "z-cause"} {
+				effects := []string{"b-effect"}
+				if id == "c-other" {
+					effects = nil
+				}
+				if f, ok := tt.causes[id]; ok {
+					list = append(list, fixed(id, effects, f))
+				} else {
+					list = append(list, fixed(id, effects))
+				}
+			}
+			var order []string
+			because := ""
+			for _, f := range RunWith(list, nil) {
+				order = append(order, f.Signature)
+				if f.Signature == "b-effect" {
+					because = f.CausedBy
+				}
+			}
+			if diff := cmp.Diff(tt.want, order); diff != "" || because != tt.because {
+				t.Errorf("caused by %q, want %q; order (-want +got):\n%s", because, tt.because, diff)
+			}
+		})
+	}
+}
+
+// Whatever keeps pods of different nodes apart makes Flux a victim.
+func TestCausesOfFluxBeingAVictim(t *testing.T) {
+	for _, id := range []string{
+		signature.NativeRoutingCIDRExcludesPods, signature.IPMasqAgentExcludesPods, signature.NativeRoutingCIDRInServices,
+		signature.DirectRouteSkipped, signature.NoRouteBetweenNodes, signature.MTUMismatch, signature.ConfigNotActive,
+	} {
+		s, ok := signature.ByID(id)
+		if !ok || !slices.Contains(s.Effects, signature.FluxIsAVictim) {
+			t.Errorf("%s does not claim %s", id, signature.FluxIsAVictim)
+		}
+	}
+}
+
+// The order knows causes and effects only: an effect brings nothing about.
+func TestEffectsHaveNoEffects(t *testing.T) {
+	for _, s := range signature.All() {
+		for _, id := range s.Effects {
+			if effect, _ := signature.ByID(id); len(effect.Effects) > 0 {
+				t.Errorf("%s brings about %s, which brings about %q", s.ID, id, effect.Effects)
+			}
+		}
 	}
 }

@@ -23,7 +23,7 @@ func (r *Run) signatureInput(ctx context.Context) (*signature.Input, error) {
 	in := &signature.Input{Config: r.current.Config, Live: r.live, Rendered: r.current.Complete, RenderFailure: r.renderError}
 	in.Settings, r.notices = cilium.Effective(in.Config)
 	in.Start = cilium.CheckStart(in.Config)
-	if r.renderError != "" {
+	if r.renderError != "" || len(r.doubts) > 0 {
 		in.Start = cilium.Start{}
 	}
 	if err := r.poolFromConfig(in); err != nil {
@@ -130,7 +130,7 @@ func (r *Run) deadKeys(ctx context.Context) ([]signature.DeadKey, error) {
 		if w.Secret {
 			w.Value = "(from a Secret)"
 		}
-		out = append(out, signature.DeadKey{Path: k.Path, Value: fmt.Sprint(w.Value), Source: placeOf(w), RightKey: k.Suggestion})
+		out = append(out, signature.DeadKey{Path: k.Path, Value: shown(k.Path, w.Value), Source: placeOf(w), RightKey: k.Suggestion})
 	}
 	return out, nil
 }
@@ -145,7 +145,7 @@ func (r *Run) planFacts() v1alpha1.Facts {
 		}
 		pool, observed := in.Snapshot.Pool(in.Settings.IPAM, family)
 		for _, c := range pool {
-			f.PodPool = append(f.PodPool, v1alpha1.Fact{Value: c.Prefix.String(), Source: c.Source, ObservedOnly: observed})
+			f.PodPool = append(f.PodPool, v1alpha1.Fact{Value: c.Prefix.String(), Source: c.Source, ObservedOnly: &observed})
 		}
 		for _, c := range in.Snapshot.ServiceRange(family) {
 			f.ServiceCIDRs = append(f.ServiceCIDRs, v1alpha1.Fact{Value: c.Prefix.String(), Source: c.Source})
@@ -211,11 +211,15 @@ func (r *Run) makePlan(ctx context.Context) error {
 		in.Default = r.chart.Default
 	}
 	plan.Make(in, p)
+	r.caveats(p)
 	return nil
 }
 
 // hold is why nothing may be proposed, whatever the findings are.
 func (r *Run) hold() string {
+	if r.postUnknown != "" {
+		return "what Flux applies is not known: " + r.postUnknown
+	}
 	for _, f := range r.findings {
 		switch f.Signature {
 		case signature.LiveConfigDiffers:
@@ -236,8 +240,15 @@ func (r *Run) subject() v1alpha1.Subject {
 	if head, err := r.repo.Head(); err == nil {
 		s.Revision = head
 	}
+	if r.origin != "" {
+		s.Repository = r.origin
+	}
 	for _, v := range rel.Sources {
-		if v.File != "" {
+		switch {
+		case v.Unreadable:
+			s.Values = append(s.Values, v1alpha1.ValuesSource{File: v.File, Path: v.Path(),
+				Unreadable: fmt.Sprintf("%s %s/%s: %s", v.Kind, rel.Namespace, v.Name, v.Why)})
+		case v.File != "":
 			s.Values = append(s.Values, v1alpha1.ValuesSource{File: v.File, Path: v.Path()})
 		}
 	}

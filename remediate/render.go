@@ -25,15 +25,35 @@ func (r *Run) renderCurrent(ctx context.Context) error {
 	if err := r.loadChart(ctx); err != nil {
 		return err
 	}
-	cur, err := r.renderValues(r.release.Values)
+	r.readLive()
+	cur, err := r.renderValues(r.chart, r.release.Values)
 	switch {
 	case render.IsRefusal(err):
-		r.renderError = err.Error()
+		if r.renderError = refusal(err); len(r.release.Unresolved) > 0 {
+			r.renderError = ""
+			r.doubt("whether the chart takes the values (" + refusal(err) + ")")
+		}
 		cur = plan.Rendered{Config: plan.FromValues(r.release.Values, r.ciliumVersion()), Values: r.release.Values}
+		r.resolve(&cur.Config)
 	case err != nil:
 		return err
 	}
 	r.current = cur
+	r.sayUnresolved()
+	return nil
+}
+
+// refusal is the chart's verdict without the words that introduce it, which the
+// finding says itself.
+func refusal(err error) string {
+	var f *render.FailError
+	if errors.As(err, &f) {
+		return f.Message + " (" + f.Template + ")"
+	}
+	return err.Error()
+}
+
+func (r *Run) readLive() {
 	if r.snapshot.AgentConfig.Known {
 		live := cilium.Config{Version: r.liveVersion(), Values: r.snapshot.AgentConfig.Value, Source: r.snapshot.AgentConfig.Source}
 		if r.snapshot.MasqAgentConfig.Known {
@@ -42,7 +62,6 @@ func (r *Run) renderCurrent(ctx context.Context) error {
 		}
 		r.live = &live
 	}
-	return nil
 }
 
 func (r *Run) liveVersion() string {
@@ -71,6 +90,7 @@ func (r *Run) loadChart(ctx context.Context) error {
 		return fmt.Errorf("chart %s is %s, and the release %s/%s wants %s", path, chart.Name, r.release.Namespace, r.release.Name, r.release.Chart.Name)
 	}
 	r.chart = chart
+	r.noteChartVersion()
 	r.deciding = chart.Only("cilium-configmap.yaml", "*masq*.yaml", "daemonset.yaml")
 	return nil
 }
@@ -98,22 +118,22 @@ func (r *Run) renderOptions() render.Options {
 // them where there is no chart. The current values are rendered in full; for
 // changed ones the templates that decide the agents' configuration and their
 // restart will do, besides the chart's own checks.
-func (r *Run) renderValues(values map[string]any) (plan.Rendered, error) {
-	if r.chart == nil {
+func (r *Run) renderValues(chart *render.Chart, values map[string]any) (plan.Rendered, error) {
+	if chart == nil {
 		cfg := plan.FromValues(values, r.ciliumVersion())
 		cfg.Source = "values"
+		r.resolve(&cfg)
 		return plan.Rendered{Config: cfg, Values: values}, nil
 	}
-	chart := r.chart
-	if r.rendered != nil {
-		chart = r.deciding
-	}
-	out, err := chart.Render(values, r.renderOptions())
+	out, err := r.renderKnown(chart, values)
 	if err != nil {
 		return plan.Rendered{}, err
 	}
-	if r.rendered == nil {
+	if chart == r.chart {
 		r.rendered = out
+	}
+	if out, err = r.postRender(out); err != nil {
+		return plan.Rendered{}, err
 	}
 	data, ok := out.ConfigMap("cilium-config")
 	if !ok {
@@ -125,7 +145,8 @@ func (r *Run) renderValues(values map[string]any) (plan.Rendered, error) {
 		cfg.MasqAgent = &text
 	}
 	sum, _ := out.PodTemplateChecksum("DaemonSet/cilium")
-	return plan.Rendered{Config: cfg, Complete: true, AgentTemplate: sum, Values: values}, nil
+	r.resolve(&cfg)
+	return plan.Rendered{Config: cfg, Complete: r.postUnknown == "", AgentTemplate: sum, Values: values}, nil
 }
 
 // renderSets writes sets into the files in memory, rebuilds the values, holds
@@ -142,8 +163,11 @@ func (r *Run) renderSets(sets []plan.Set) (plan.Rendered, error) {
 	if want := intended(r.release.Values, sets); !reflect.DeepEqual(normal(values), normal(want)) {
 		return plan.Rendered{}, errors.New("the edit does not give the intended values: another source sets the same keys")
 	}
-	out, err := r.renderValues(values)
+	out, err := r.renderValues(r.deciding, values)
 	if err != nil {
+		return plan.Rendered{}, err
+	}
+	if err := r.comesThrough(out, sets); err != nil {
 		return plan.Rendered{}, err
 	}
 	out.Changes, out.Diff, out.Affects = e.changes, e.diff(r.root), r.affects(e)
@@ -249,7 +273,7 @@ func (e *edited) diff(root string) string {
 		if err != nil {
 			continue
 		}
-		b.WriteString(edit.Diff(f, before, e.files[f]))
+		b.WriteString(hideContext(edit.Diff(f, before, e.files[f])))
 	}
 	return b.String()
 }

@@ -26,8 +26,10 @@ import (
 type Run struct {
 	opts Options
 
-	repo      *repo.Repo
-	root      string
+	repo *repo.Repo
+	root string
+	// origin is the URL that the repository was cloned from, fit to be shown.
+	origin    string
 	temporary string
 	release   *source.Release
 	// scope is what .remediate.yaml states for the release.
@@ -43,9 +45,13 @@ type Run struct {
 	current     plan.Rendered
 	renderError string
 	live        *cilium.Config
-	facts       *signature.Input
-	findings    []v1alpha1.Finding
-	notices     []cilium.Notice
+	// postUnknown is why the release's post-renderers could not be applied.
+	postUnknown string
+	// doubts name what of the configuration is not known and decides the findings.
+	doubts   []string
+	facts    *signature.Input
+	findings []v1alpha1.Finding
+	notices  []cilium.Notice
 
 	history     []plan.State
 	historyNote string
@@ -136,8 +142,9 @@ func (r *Run) openRepository(ctx context.Context) error {
 // clone brings a repository into a folder that goes when the run is over.
 func (r *Run) clone(ctx context.Context, from string) (string, error) {
 	if r.opts.Offline {
-		return "", fmt.Errorf("--offline and --repo %s contradict each other: clone it yourself and give --repo DIR", from)
+		return "", fmt.Errorf("--offline and --repo %s contradict each other: clone it yourself and give --repo DIR", repo.Redact(from))
 	}
+	r.origin = repo.Redact(from)
 	tmp, err := os.MkdirTemp("", "remediate-clone-")
 	if err != nil {
 		return "", fmt.Errorf("make a folder for the clone: %w", err)
@@ -189,8 +196,9 @@ func (r *Run) inspectSources() error {
 // observe fills the snapshot: a folder or archive, a cluster, or nothing.
 func (r *Run) observe(ctx context.Context) error {
 	from := r.opts.Snapshot
-	if from == "" && r.opts.Cluster == nil && r.scope.Snapshot.Value != "" {
+	if from == "" && (r.opts.Cluster == nil || r.opts.ClusterOptional) && r.scope.Snapshot.Value != "" {
 		from = filepath.Join(r.root, filepath.FromSlash(r.scope.Snapshot.Value))
+		r.opts.progress("facts come from %s, which %s names", r.scope.Snapshot.Value, r.scope.Snapshot.Source)
 	}
 	switch {
 	case from != "":
@@ -221,12 +229,23 @@ func (r *Run) observeCluster(ctx context.Context) error {
 		r.snapshot = s
 		return nil
 	case r.opts.ClusterOptional:
-		r.opts.progress("the cluster of context %s does not answer (%v): the repository alone speaks", r.opts.ClusterName, err)
-		r.unknown = append(r.unknown, "everything that only the cluster knows: context "+r.opts.ClusterName+" does not answer")
+		r.opts.progress("%s does not answer (%v): the repository alone speaks", r.clusterName(), err)
+		r.unknown = append(r.unknown, "everything that only the cluster knows: "+r.clusterName()+" does not answer")
 		r.snapshot = observe.FromFacts("repository")
 		return nil
 	}
 	return withHint(err, "check --context and --kubeconfig, or plan from a snapshot (--snapshot DIR) or from the repository alone (--context '')")
+}
+
+// clusterName names the cluster for the reader; a kubeconfig need not have contexts.
+func (r *Run) clusterName() string {
+	switch {
+	case r.opts.ClusterName != "":
+		return "the cluster of context " + r.opts.ClusterName
+	case r.opts.Cluster != nil && r.opts.Cluster.Host != "":
+		return "the cluster at " + repo.Redact(r.opts.Cluster.Host) + " (no context is named)"
+	}
+	return "the cluster"
 }
 
 func (r *Run) ciliumVersion() string {
@@ -250,6 +269,9 @@ func (r *Run) detect(ctx context.Context) error {
 		return err
 	}
 	r.facts = in
+	if len(r.doubts) > 0 {
+		return nil
+	}
 	r.findings = detect.Run(in)
 	return nil
 }

@@ -84,6 +84,10 @@ type Subject struct {
 type ValuesSource struct {
 	File string `json:"file"`
 	Path string `json:"path"`
+	// Unreadable names an object that may set values and cannot be read, and why:
+	// not in the repository, or encrypted. File is then empty, or that of the
+	// encrypted object.
+	Unreadable string `json:"unreadable,omitempty"`
 }
 
 // Facts are what the diagnosis rests on.
@@ -100,8 +104,9 @@ type Facts struct {
 type Fact struct {
 	Value  string `json:"value"`
 	Source string `json:"source"`
-	// ObservedOnly marks a pool that is only the sum of what was seen.
-	ObservedOnly bool `json:"observedOnly,omitempty"`
+	// ObservedOnly marks a pool that is only the sum of what was seen. It is set
+	// for pools, true or false, and nil for every other fact.
+	ObservedOnly *bool `json:"observedOnly,omitempty"`
 }
 
 // Finding is one known failure that the facts show.

@@ -90,6 +90,9 @@ func (a *app) plan(cmd *cobra.Command, f *planFlags) error {
 	if err := closeOut(a.print(out, &res.Plan, f)); err != nil {
 		return err
 	}
+	if f.output == "diff" && len(res.Plan.Candidates) == 0 && res.Plan.Abstained != "" {
+		fmt.Fprintf(a.stderr, "► no change is proposed, so there is no diff: %s\n", report.Line(res.Plan.Abstained))
+	}
 	if f.write {
 		if err := a.write(res, f); err != nil {
 			return err
@@ -120,6 +123,10 @@ func (f *planFlags) check() error {
 	return nil
 }
 
+// noServer is the address that cli-runtime falls back to without a kubeconfig
+// (genericclioptions/config_flags.go, clientcmd.ClusterDefaults).
+const noServer = "http://localhost:8080"
+
 // cluster decides whether facts come from an API server.
 func (a *app) cluster(cmd *cobra.Command, opts *remediate.Options) error {
 	named := cmd.Flags().Changed("context") && *a.kube.Context != "" || cmd.Flags().Changed("kubeconfig")
@@ -144,9 +151,14 @@ func (a *app) cluster(cmd *cobra.Command, opts *remediate.Options) error {
 		fmt.Fprintf(a.stderr, "► kubeconfig is not usable (%v): the repository alone speaks\n", err)
 		return nil
 	}
+	raw, err := loader.RawConfig()
+	if err == nil && len(raw.Clusters) == 0 && !named && cfg.Host == noServer {
+		fmt.Fprintln(a.stderr, "► no kubeconfig: the repository alone speaks")
+		return nil
+	}
 	opts.Cluster, opts.ClusterOptional = cfg, !named
 	opts.ClusterName = *a.kube.Context
-	if raw, err := loader.RawConfig(); err == nil && opts.ClusterName == "" {
+	if err == nil && opts.ClusterName == "" {
 		opts.ClusterName = raw.CurrentContext
 	}
 	return nil
@@ -192,6 +204,10 @@ func (a *app) print(w io.Writer, p *v1alpha1.Plan, f *planFlags) error {
 func (a *app) render(w io.Writer, p *v1alpha1.Plan, f *planFlags) error {
 	toTerminal := a.terminal() && f.outputFile == ""
 	colour := a.colour() && f.outputFile == ""
+	chosen, err := report.Choose(p, f.candidate)
+	if err != nil {
+		return err
+	}
 	switch f.output {
 	case "json":
 		return report.JSON(w, p)
@@ -199,12 +215,6 @@ func (a *app) render(w io.Writer, p *v1alpha1.Plan, f *planFlags) error {
 		return report.YAML(w, p)
 	case "diff":
 		return report.Diff(w, p, report.DiffOptions{Candidate: f.candidate, Color: colour, Terminal: toTerminal})
-	}
-	chosen, err := report.Choose(p, f.candidate)
-	if err != nil {
-		return err
-	}
-	switch f.output {
 	case "markdown":
 		return report.Markdown(w, chosen)
 	case "html":

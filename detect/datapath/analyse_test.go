@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"pgregory.net/rapid"
 
+	"github.com/remediate-dev/remediate/detect/cilium"
 	"github.com/remediate-dev/remediate/detect/snapshot"
 )
 
@@ -34,6 +35,20 @@ func drawConfig(t *rapid.T, label string) []string {
 		changes = append(changes, "routing-mode", "tunnel", "auto-direct-node-routes", "", "ipv6-native-routing-cidr", "")
 	}
 	return changes
+}
+
+// drawAgent is a drawn configuration, with an ip-masq-agent's list or without.
+func drawAgent(t *rapid.T, label string) cilium.Config {
+	changes := drawConfig(t, label)
+	lists := []string{"", "fd00:101::/48, fd00:101:2000::/63", "10.0.0.0/8", "fd00:101:2000::/64, 10.128.0.0/25, 10.101.0.0/16"}
+	list := rapid.SampledFrom(lists).Draw(t, label+"list")
+	if list == "" {
+		return config(changes...)
+	}
+	cfg := config(append(changes, "enable-bpf-masquerade", "true", "enable-ip-masq-agent", "true")...)
+	file := "nonMasqueradeCIDRs: [" + list + "]\n"
+	cfg.MasqAgent = &file
+	return cfg
 }
 
 func drawCluster(t *rapid.T) (*snapshot.Snapshot, Topology) {
@@ -60,7 +75,7 @@ func drawCluster(t *rapid.T) (*snapshot.Snapshot, Topology) {
 	return s, topo
 }
 
-func (h host) end() End { return End{Kind: EndOutside, Addr: h.addr} }
+func (h destination) end() End { return End{Kind: EndOutside, Addr: h.addr} }
 
 func egressToOwn(namespace string) snapshot.Policy {
 	return snapshot.Policy{
@@ -86,7 +101,11 @@ func (o outcomes) add(kind, family string, r *Result, n int64) {
 func TestAnalysisIsEveryFlow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, topo := drawCluster(t)
-		m, err := New(Input{Config: config(drawConfig(t, "")...), Snapshot: s, Topology: topo})
+		per := map[string]cilium.Config{}
+		if rapid.Bool().Draw(t, "per node") {
+			per["node-0000"] = drawAgent(t, "per node ")
+		}
+		m, err := New(Input{Config: drawAgent(t, ""), PerNode: per, Snapshot: s, Topology: topo})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,8 +160,8 @@ func TestCompareIsEveryFlow(t *testing.T) {
 		for i := range s.Nodes {
 			s.Nodes[i].APIServer = snapshot.No
 		}
-		before, _ := New(Input{Config: config(drawConfig(t, "before ")...), Snapshot: s, Topology: topo})
-		after, _ := New(Input{Config: config(drawConfig(t, "after ")...), Snapshot: s, Topology: topo})
+		before, _ := New(Input{Config: drawAgent(t, "before "), Snapshot: s, Topology: topo})
+		after, _ := New(Input{Config: drawAgent(t, "after "), Snapshot: s, Topology: topo})
 		d := Compare(before.Analyse(), after.Analyse())
 		var fixed, broken int64
 		count := func(from, to any) {

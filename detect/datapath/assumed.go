@@ -35,20 +35,20 @@ func policiesOf(s *snapshot.Snapshot) []snapshot.Policy {
 
 // podsOf are the pods to analyse: the snapshot's, or assumed ones, one per node
 // and namespace, when it has none.
-func (m *Model) podsOf() (pods []snapshot.Pod, assumed bool) {
-	if s := m.in.Snapshot; len(s.Pods) > 0 || s.Read("Pod") {
+func (w *world) podsOf() (pods []snapshot.Pod, assumed bool) {
+	if s := w.in.Snapshot; len(s.Pods) > 0 || s.Read("Pod") {
 		return s.Pods, false
 	}
-	namespaces := m.assumedNamespaces()
-	for _, name := range m.names {
+	namespaces := w.assumedNamespaces()
+	for _, h := range w.hosts {
 		for _, ns := range namespaces {
-			pods = append(pods, m.assumedPod(m.nodes[name], ns))
+			pods = append(pods, assumedPod(h, ns))
 		}
 	}
 	return pods, true
 }
 
-func (m *Model) assumedPod(n *node, namespace string) snapshot.Pod {
+func assumedPod(n *host, namespace string) snapshot.Pod {
 	p := snapshot.Pod{Namespace: namespace, Name: "any", Node: n.name, Source: "assumed"}
 	for fi := range families() {
 		if len(n.alloc[fi]) > 0 {
@@ -59,9 +59,9 @@ func (m *Model) assumedPod(n *node, namespace string) snapshot.Pod {
 }
 
 // assumedNamespaces are one without policies and up to 50 with.
-func (m *Model) assumedNamespaces() []string {
+func (w *world) assumedNamespaces() []string {
 	seen, out := map[string]bool{OpenNamespace: true}, []string{OpenNamespace}
-	for _, p := range m.policies {
+	for _, p := range w.policies {
 		if p.Namespace != "" && !seen[p.Namespace] && len(out) <= 50 {
 			seen[p.Namespace] = true
 			out = append(out, p.Namespace)

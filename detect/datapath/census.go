@@ -6,55 +6,57 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/remediate-dev/remediate/detect/policy"
 	"github.com/remediate-dev/remediate/detect/snapshot"
-	"github.com/remediate-dev/remediate/internal/cidr"
 )
 
 // census counts the cluster's pods by where they are and which policies see
 // them, so that flows can be analysed in classes.
 type census struct {
-	m       *Model
-	g       grain
-	assumed bool
+	*world
+	g grain
 
 	groups  []nodeGroup
-	groupOf map[string]int // by node name
+	groupOf []int // by the node's index
 	sites   []podSite
 	siteOf  map[siteKey]int
+	last    []int // site of the last pod on each node, plus one
 	classes []podClass
-	classOf map[classKey]int
 
-	pods []snapshot.Pod
-	// cells are the pods of each node: site and class with a count.
-	cells map[string][]cell
+	// cells are the pods of each node, by its index: site and class with a count.
+	cells [][]cell
 	// total[site][class], and up to maxReps pods on different nodes, as
 	// indexes into pods, that stand for it.
 	total [][]int64
 	reps  map[[2]int][]int
 	// links are the layer-2 links of the nodes, by family.
 	links [2]links
+	// lost are pods beyond maxSites.
+	lost int
 }
 
-const maxReps = 4
+const (
+	maxReps = 4
+	// maxSites bounds the tables over pairs of sites.
+	maxSites = 1024
+)
 
 // nodeKey is what of a node can matter to a packet.
 type nodeKey struct {
 	label string
 	api   snapshot.Tri
-	addr  [2]int8 // range of its first address
+	addr  [2]zone // of its first address
 	extra [2]bool // it has an ExternalIP
 }
 
 type nodeGroup struct {
 	key   nodeKey
-	nodes []*node
+	nodes []*host
 }
 
 // siteKey is where a pod is, as far as a packet can tell.
 type siteKey struct {
 	group   int
-	pod     [2]int8 // range of its address
+	pod     [2]zone // of its address
 	outside [2]bool // its address is outside its node's pod CIDR
 }
 
@@ -65,15 +67,6 @@ type podSite struct {
 	reps  []int // up to maxReps pods on different nodes
 }
 
-type classKey struct{ subject, peer string }
-
-type podClass struct {
-	key    classKey
-	rep    policy.Subject
-	egress bool // some policy selects it for egress
-	guard  bool // some policy selects it for ingress
-}
-
 // cell is the pods of one site and class on one node; first and second of them
 // are indexes into pods.
 type cell struct {
@@ -82,31 +75,28 @@ type cell struct {
 	first, second int
 }
 
-func (m *Model) census(g grain) *census {
+func (w *world) census(g grain) *census {
+	classing := w.classing()
 	c := &census{
-		m: m, g: g, pods: m.pods, assumed: m.assumed, groupOf: map[string]int{}, siteOf: map[siteKey]int{}, classOf: map[classKey]int{},
-		cells: map[string][]cell{}, reps: map[[2]int][]int{},
+		world: w, g: g, classes: classing.classes, groupOf: make([]int, len(w.hosts)), siteOf: map[siteKey]int{},
+		cells: make([][]cell, len(w.hosts)), last: make([]int, len(w.hosts)), reps: map[[2]int][]int{},
 	}
 	c.groupNodes()
 	for fi := range families() {
-		c.links[fi] = m.findLinks(fi)
+		c.links[fi] = w.findLinks(fi)
 	}
-	for _, i := range m.order {
-		c.count(i)
-	}
-	for s := range c.sites {
-		c.total[s] = grow(c.total[s], len(c.classes))
+	for i := range classing.pods {
+		c.count(&classing.pods[i])
 	}
 	return c
 }
 
 func (c *census) groupNodes() {
 	index := map[nodeKey]int{}
-	for _, name := range c.m.names {
-		n := c.m.nodes[name]
-		key := nodeKey{label: c.g.labels[name], api: n.api}
+	for _, n := range c.hosts {
+		key := nodeKey{label: c.g.labels[n.name], api: n.api}
 		for fi := range families() {
-			key.addr[fi] = c.g.rangeOf(n.first(fi))
+			key.addr[fi] = c.g.zoneOf(n.first(fi))
 			key.extra[fi] = len(n.external[fi]) > 0
 		}
 		i, ok := index[key]
@@ -116,7 +106,7 @@ func (c *census) groupNodes() {
 			c.groups = append(c.groups, nodeGroup{key: key})
 		}
 		c.groups[i].nodes = append(c.groups[i].nodes, n)
-		c.groupOf[name] = i
+		c.groupOf[n.index] = i
 	}
 }
 
@@ -143,22 +133,26 @@ func podOrder(pods []snapshot.Pod) []int {
 	return order
 }
 
-func (c *census) count(i int) {
-	p := &c.pods[i]
-	if p.HostNetwork || p.Node == "" || len(p.IPs) == 0 {
+func (c *census) count(p *counted) {
+	s, k, i := c.site(p), int(p.class), int(p.pod)
+	if s < 0 {
+		c.lost++
 		return
 	}
-	s, k := c.site(p), c.class(p)
-	c.total[s] = grow(c.total[s], len(c.classes))
 	c.total[s][k]++
 	c.sites[s].count++
-	c.sites[s].reps = c.keep(c.sites[s].reps, i)
-	key := [2]int{s, k}
-	if reps := c.reps[key]; len(reps) < maxReps {
-		c.reps[key] = c.keep(reps, i)
+	if len(c.sites[s].reps) < maxReps {
+		c.sites[s].reps = c.keep(c.sites[s].reps, i)
 	}
-	c.cells[p.Node] = addCell(c.cells[p.Node], s, k, i)
+	if c.total[s][k] <= maxLooked {
+		key := [2]int{s, k}
+		c.reps[key] = c.keep(c.reps[key], i)
+	}
+	c.cells[p.host] = addCell(c.cells[p.host], s, k, i)
 }
+
+// maxLooked is among how many pods of a class those that stand for it are sought.
+const maxLooked = 512
 
 // keep adds a pod that stands for others, one per node and not too many.
 func (c *census) keep(reps []int, i int) []int {
@@ -166,13 +160,6 @@ func (c *census) keep(reps []int, i int) []int {
 		return reps
 	}
 	return append(reps, i)
-}
-
-func grow(row []int64, n int) []int64 {
-	for len(row) < n {
-		row = append(row, 0)
-	}
-	return row
 }
 
 func addCell(cells []cell, site, class, pod int) []cell {
@@ -187,55 +174,40 @@ func addCell(cells []cell, site, class, pod int) []cell {
 	return append(cells, cell{site, class, 1, pod, pod})
 }
 
-func (c *census) site(p *snapshot.Pod) int {
-	n := c.m.nodes[p.Node]
-	key := siteKey{group: c.groupOf[p.Node], pod: [2]int8{rangeAbsent, rangeAbsent}}
-	for _, a := range p.IPs {
-		fi := familyIndex(cidr.Family(a))
-		if key.pod[fi] != rangeAbsent || !a.IsValid() {
-			continue
+// site of a pod, -1 when there are too many.
+func (c *census) site(p *counted) int {
+	key := siteKey{group: c.groupOf[p.host], outside: p.outside}
+	for fi := range families() {
+		key.pod[fi] = c.g.zoneOf(p.addr[fi])
+	}
+	if last := c.last[p.host] - 1; last >= 0 && c.sites[last].key == key {
+		return last
+	}
+	i, ok := c.siteOf[key]
+	if !ok {
+		if len(c.sites) >= maxSites {
+			return -1
 		}
-		key.pod[fi] = c.g.rangeOf(a.Unmap())
-		key.outside[fi] = len(n.alloc[fi]) > 0 && !cidr.InAny(a.Unmap(), n.alloc[fi])
+		i = len(c.sites)
+		c.siteOf[key] = i
+		c.sites = append(c.sites, podSite{key: key, name: c.siteName(key)})
+		c.total = append(c.total, make([]int64, len(c.classes)))
 	}
-	if i, ok := c.siteOf[key]; ok {
-		return i
-	}
-	c.siteOf[key] = len(c.sites)
-	c.sites = append(c.sites, podSite{key: key, name: c.siteName(key)})
-	c.total = append(c.total, nil)
-	return len(c.sites) - 1
-}
-
-func (c *census) class(p *snapshot.Pod) int {
-	subject := policy.Subject{Namespace: p.Namespace, Labels: p.Labels}
-	key := classKey{
-		subject: c.m.base.Class(subject),
-		peer:    c.m.base.PeerClass(policy.Peer{Namespace: p.Namespace, Labels: p.Labels}),
-	}
-	if i, ok := c.classOf[key]; ok {
-		return i
-	}
-	c.classOf[key] = len(c.classes)
-	c.classes = append(c.classes, podClass{
-		key: key, rep: subject,
-		egress: len(c.m.base.SelectedBy(subject, false)) > 0,
-		guard:  len(c.m.base.SelectedBy(subject, true)) > 0,
-	})
-	return len(c.classes) - 1
+	c.last[p.host] = i + 1
+	return i
 }
 
 // has says whether pods of the site have an address of the family.
-func (c *census) has(site, fi int) bool { return c.sites[site].key.pod[fi] != rangeAbsent }
+func (c *census) has(site, fi int) bool { return c.sites[site].key.pod[fi] != zoneAbsent }
 
 // siteName is the same under every configuration.
 func (c *census) siteName(k siteKey) string {
-	return fmt.Sprintf("%s pod %s %s %v", c.groupKey(k.group), c.g.rangeWords(k.pod[0]), c.g.rangeWords(k.pod[1]), k.outside)
+	return fmt.Sprintf("%s pod %s %s %v", c.groupKey(k.group), c.g.zoneName(k.pod[0]), c.g.zoneName(k.pod[1]), k.outside)
 }
 
 func (c *census) groupKey(group int) string {
 	k := c.groups[group].key
-	return fmt.Sprintf("%s %s %s %s %v", k.label, k.api, c.g.rangeWords(k.addr[0]), c.g.rangeWords(k.addr[1]), k.extra)
+	return fmt.Sprintf("%s %s %s %s %v", k.label, k.api, c.g.zoneName(k.addr[0]), c.g.zoneName(k.addr[1]), k.extra)
 }
 
 // words describe a node group to a reader.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"net/netip"
 	"slices"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
@@ -35,27 +36,39 @@ type Delta struct {
 
 // Compare says what becomes of each class. Both analyses must be of the same
 // snapshot; where their configurations name different ranges they are repeated
-// at a grain that tells apart what either does.
+// at a grain that tells apart what either does. Counts of classes of several
+// comparisons can be set side by side when all of them are made at one grain:
+// when the models' Input.Ranges, or the ranges given to [Model.AnalyseWith], name
+// what any of the configurations names. Counts of flows always can.
 func Compare(before, after Analysis) Delta {
 	if before.model != nil && after.model != nil && !before.grain.equal(after.grain) {
-		g := before.grain.join(after.grain)
-		before, after = before.model.analyse(g), after.model.analyse(g)
+		return compareAt(before.grain.join(after.grain), before.model, after.model)
 	}
 	c := comparison{masquerade: map[v1alpha1.MasqueradeChange]bool{}}
 	c.delta.Notes = slices.Compact(slices.Sorted(slices.Values(append(slices.Clone(before.Notes), after.Notes...))))
-	merge(before.Classes, after.Classes, c.pair, c.lone)
+	merge(before.Classes, after.Classes, c.pair, func(x *Class, isBefore bool) { c.lone(x, isBefore, before.off, after.off) })
 	return c.finish()
 }
 
+// CompareModels is [Compare] of two models' analyses, without those that Compare
+// would have to repeat. More ranges are told apart as in [Model.AnalyseWith].
+func CompareModels(before, after *Model, ranges []netip.Prefix) Delta {
+	return compareAt(before.grain(ranges...).join(after.grain(ranges...)), before, after)
+}
+
+func compareAt(g grain, before, after *Model) Delta {
+	return Compare(before.analyse(g), after.analyse(g))
+}
+
 // merge walks two lists that are sorted by ID.
-func merge(before, after []Class, pair func(b, a *Class), lone func(c *Class)) {
+func merge(before, after []Class, pair func(b, a *Class), lone func(c *Class, isBefore bool)) {
 	for i, j := 0, 0; i < len(before) || j < len(after); {
 		switch {
 		case j == len(after) || (i < len(before) && before[i].ID < after[j].ID):
-			lone(&before[i])
+			lone(&before[i], true)
 			i++
 		case i == len(before) || after[j].ID < before[i].ID:
-			lone(&after[j])
+			lone(&after[j], false)
 			j++
 		default:
 			pair(&before[i], &after[j])
@@ -85,13 +98,20 @@ type comparison struct {
 	masquerade             map[v1alpha1.MasqueradeChange]bool
 }
 
-// lone is a class that only one analysis has, for want of room in the other.
-func (c *comparison) lone(x *Class) {
-	if x.Hypothetical {
-		return
+// lone is a class that only one analysis has: the other's agents lack the family,
+// or there was no room.
+func (c *comparison) lone(x *Class, isBefore bool, offBefore, offAfter [2]bool) {
+	other, fi := *x, familyIndex(x.Family)
+	other.Result = offResult(x.Family + " is off in the agent's configuration")
+	switch {
+	case isBefore && offAfter[fi]:
+		c.pair(x, &other)
+	case !isBefore && offBefore[fi]:
+		c.pair(&other, x)
+	case !x.Hypothetical:
+		c.delta.Unknown++
+		c.delta.UnknownFlows += x.Count
 	}
-	c.delta.Unknown++
-	c.delta.UnknownFlows += x.Count
 }
 
 func (c *comparison) pair(before, after *Class) {

@@ -133,6 +133,8 @@ type Input struct {
 	Snapshot *snapshot.Snapshot
 	Topology Topology
 	// Ranges are further prefixes whose members an analysis tells apart, beside
-	// those that the configurations name.
+	// those that the configurations name. More than eight of one length, such as
+	// the pod CIDRs of all nodes, are told apart from the rest but not from each
+	// other; so is the list of an ip-masq-agent.
 	Ranges []netip.Prefix
 }

@@ -78,7 +78,7 @@ func (m *Model) resolvePod(e End, fi int) (site, error) {
 	if e.Addr.IsValid() && familyIndex(cidr.Family(e.Addr)) != fi {
 		return s, fmt.Errorf("pod %s/%s: address %s is not of the flow's family", e.Namespace, e.Name, e.Addr)
 	}
-	s.node = m.nodes[e.Node]
+	s.node = m.node(e.Node)
 	if s.node == nil {
 		s.node = m.ownerOf(e.Addr, fi)
 	}
@@ -104,16 +104,16 @@ func within(p netip.Prefix) netip.Addr {
 
 // ownerOf finds the node whose pod CIDR holds the address.
 func (m *Model) ownerOf(a netip.Addr, fi int) *node {
-	for _, name := range m.names {
-		if cidr.InAny(a, m.nodes[name].alloc[fi]) {
-			return m.nodes[name]
+	for i := range m.nodes {
+		if cidr.InAny(a, m.nodes[i].alloc[fi]) {
+			return &m.nodes[i]
 		}
 	}
 	return nil
 }
 
 func (m *Model) resolveNode(e End, fi int) (site, error) {
-	n := m.nodes[e.Node]
+	n := m.node(e.Node)
 	if n == nil {
 		return site{kind: EndNode}, fmt.Errorf("node %q is not in the snapshot", e.Node)
 	}
@@ -125,7 +125,7 @@ func (m *Model) resolveNode(e End, fi int) (site, error) {
 	return s, nil
 }
 
-func (n *node) roleOf(a netip.Addr, fi int) addrRole {
+func (n *host) roleOf(a netip.Addr, fi int) addrRole {
 	switch {
 	case slices.Contains(n.internal[fi], a):
 		return roleInternal
@@ -164,9 +164,9 @@ func (m *Model) resolveEndpoint(svc *snapshot.Service, fi int) (site, error) {
 			return m.resolvePod(podEnd(p, a), fi)
 		}
 	}
-	for _, name := range m.names {
-		if slices.Contains(m.nodes[name].internal[fi], a) {
-			return m.resolveNode(End{Kind: EndNode, Node: name, Addr: a}, fi)
+	for _, h := range m.hosts {
+		if slices.Contains(h.internal[fi], a) {
+			return m.resolveNode(End{Kind: EndNode, Node: h.name, Addr: a}, fi)
 		}
 	}
 	return site{kind: EndOutside, addr: a}, nil

@@ -8,51 +8,91 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/remediate-dev/remediate/detect/cilium"
+	"github.com/remediate-dev/remediate/internal/cidr"
 )
 
 func TestGrain(t *testing.T) {
-	a := newGrain(prefixes("fd00:101::/32", "fd00:101::/48", "fd00:101::1/48", "10.0.0.0/8"), map[string]string{"n": "x"})
-	if want := prefixes("fd00:101::/48", "fd00:101::/32", "10.0.0.0/8"); !slices.Equal(a.ranges, want) {
-		t.Fatalf("ranges %v, want %v", a.ranges, want)
-	}
-	for addr, want := range map[string]int8{"fd00:101::5": 0, "fd00:101:9::": 1, "10.1.1.1": 2, "192.0.2.1": rangeNone} {
-		if got := a.rangeOf(netip.MustParseAddr(addr)); got != want {
-			t.Errorf("%s is in range %d, want %d", addr, got, want)
+	a := newGrain(nil, rangeSets(prefixes("fd00:101::/32", "fd00:101::/48", "fd00:101::1/48", "10.0.0.0/8")), map[string]string{"n": "x"})
+	for addr, want := range map[string]string{
+		"fd00:101::5": "in fd00:101::/48", "fd00:101:9::": "in fd00:101::/32", "10.1.1.1": "in 10.0.0.0/8",
+		"10.255.255.255": "in 10.0.0.0/8", "11.0.0.0": "outside every range", "192.0.2.1": "outside every range", "fd00:102::": "outside every range",
+	} {
+		if got := a.zoneName(a.zoneOf(netip.MustParseAddr(addr))); got != want {
+			t.Errorf("%s is %s, want %s", addr, got, want)
 		}
 	}
-	if got := a.rangeOf(netip.Addr{}); got != rangeAbsent {
-		t.Errorf("no address is in range %d", got)
+	if got := a.zoneOf(netip.Addr{}); got != zoneAbsent || a.zoneName(got) != "" {
+		t.Errorf("no address is in zone %d", got)
 	}
-	b := newGrain(prefixes("10.0.0.0/16"), map[string]string{"m": "y"})
+	b := newGrain(nil, rangeSets(prefixes("10.0.0.0/16")), map[string]string{"m": "y"})
 	j := a.join(b)
-	if j.labels["n"] != "x|" || j.labels["m"] != "|y" || len(j.ranges) != 4 || j.equal(a) || !j.equal(a.join(b)) {
+	if j.labels["n"] != "x|" || j.labels["m"] != "|y" || len(j.sets) != 4 || j.equal(a) || !j.equal(a.join(b)) {
 		t.Errorf("joined %+v", j)
+	}
+	if !a.join(a).equal(a) {
+		t.Error("a grain joined with itself is another one")
 	}
 }
 
-// TestGrainFollows: addresses that any range of either side tells apart are told
-// apart by the joined grain.
+// TestGrainEnds: ranges that end with a family's last address.
+func TestGrainEnds(t *testing.T) {
+	g := newGrain(nil, rangeSets(prefixes("240.0.0.0/4", "ff00::/8", "0.0.0.0/0", "::/0")), nil)
+	for addr, want := range map[string]string{
+		"255.255.255.255": "in 240.0.0.0/4", "0.0.0.0": "in 0.0.0.0/0", "::": "in ::/0", "ffff::": "in ff00::/8", "fe80::1": "in ::/0",
+	} {
+		if got := g.zoneName(g.zoneOf(netip.MustParseAddr(addr))); got != want {
+			t.Errorf("%s is %s, want %s", addr, got, want)
+		}
+	}
+}
+
+// TestGrainMany: the pod CIDRs of many nodes count as one set, and sets beyond
+// the bound are dropped, those of configurations last.
+func TestGrainMany(t *testing.T) {
+	var many, nested []netip.Prefix
+	for i := range 5000 {
+		many = append(many, netip.PrefixFrom(podV6(i, 0), 64))
+	}
+	g := newGrain(nil, rangeSets(append(many, prefixes("fd00:101::/32", "10.0.0.0/8")...)), nil)
+	if len(g.sets) != 3 || g.dropped != 0 || g.zoneOf(podV6(1, 5)) != g.zoneOf(podV6(4999, 7)) || g.zoneOf(podV6(1, 5)) == g.zoneOf(podV6(5001, 5)) {
+		t.Errorf("%d sets, %d dropped", len(g.sets), g.dropped)
+	}
+	for bits := range 128 {
+		nested = append(nested, netip.PrefixFrom(podV6(0, 0), bits))
+	}
+	own, _ := newRangeSet(prefixes("192.0.2.0/24"))
+	g = newGrain([]rangeSet{own}, rangeSets(nested), nil)
+	if len(g.sets) != maxSets || g.dropped != 128+1-maxSets || g.zoneOf(netip.MustParseAddr("192.0.2.7")) == zoneNone {
+		t.Errorf("%d sets, %d dropped", len(g.sets), g.dropped)
+	}
+}
+
+// TestGrainFollows: addresses that any set of either side tells apart are told
+// apart by the joined grain, and no others are.
 func TestGrainFollows(t *testing.T) {
-	drawRanges := func(t *rapid.T, label string) []netip.Prefix {
-		var out []netip.Prefix
-		for range rapid.IntRange(0, 5).Draw(t, label) {
-			a := v4(10<<24 | rapid.IntRange(0, 1<<16).Draw(t, "address")<<8)
-			p, _ := a.Prefix(rapid.IntRange(8, 28).Draw(t, "bits"))
-			out = append(out, p)
+	drawSets := func(t *rapid.T, label string) []rangeSet {
+		var out []rangeSet
+		for range rapid.IntRange(0, 4).Draw(t, label) {
+			var list []netip.Prefix
+			for range rapid.IntRange(1, 3).Draw(t, "size") {
+				a := v4(10<<24 | rapid.IntRange(0, 1<<16).Draw(t, "address")<<8)
+				list = append(list, netip.PrefixFrom(a, rapid.IntRange(8, 28).Draw(t, "bits")))
+			}
+			s, _ := newRangeSet(list)
+			out = append(out, s)
 		}
 		return out
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		x, y := drawRanges(t, "x"), drawRanges(t, "y")
-		j := newGrain(x, nil).join(newGrain(y, nil))
+		x, y := drawSets(t, "x"), drawSets(t, "y")
+		j := newGrain(slices.Clone(x), nil, nil).join(newGrain(slices.Clone(y), nil, nil))
 		a, b := v4(10<<24|rapid.IntRange(0, 1<<24-1).Draw(t, "a")), v4(10<<24|rapid.IntRange(0, 1<<24-1).Draw(t, "b"))
-		if j.rangeOf(a) != j.rangeOf(b) {
-			return
+		same := true
+		for _, s := range slices.Concat(x, y) {
+			same = same && cidr.InAny(a, s.prefixes) == cidr.InAny(b, s.prefixes)
 		}
-		for _, p := range slices.Concat(x, y) {
-			if p.Contains(a) != p.Contains(b) {
-				t.Fatalf("%s and %s are in one range of %v, but %s tells them apart", a, b, j.ranges, p)
-			}
+		if (j.zoneOf(a) == j.zoneOf(b)) != same {
+			t.Fatalf("%s is %s, %s is %s, and the sets treat them alike: %v", a, j.zoneName(j.zoneOf(a)), b, j.zoneName(j.zoneOf(b)), same)
 		}
 	})
 }

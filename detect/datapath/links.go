@@ -17,14 +17,14 @@ type links struct {
 // maxLinks bounds the comparisons that finding links costs.
 const maxLinks = 512
 
-func (m *Model) findLinks(fi int) links {
-	if m.in.Topology.SameSegment != nil {
-		return m.askLinks(fi)
+func (w *world) findLinks(fi int) links {
+	if w.in.Topology.SameSegment != nil {
+		return w.askLinks(fi)
 	}
 	l := links{of: map[string]int{}, apart: snapshot.No}
 	index, prefixes := map[netip.Prefix]int{}, []netip.Prefix(nil)
-	for _, name := range m.names {
-		p := m.linkOf(m.nodes[name], fi)
+	for _, h := range w.hosts {
+		p := w.linkOf(h, fi)
 		if !p.IsValid() {
 			l.apart = snapshot.Unknown
 			continue
@@ -35,10 +35,10 @@ func (m *Model) findLinks(fi int) links {
 			index[p] = i
 			prefixes = append(prefixes, p)
 		}
-		l.of[name] = i
+		l.of[h.name] = i
 	}
 	for _, p := range prefixes[:min(len(prefixes), maxLinks)] {
-		if p != prefixes[0] && m.apart(prefixes[0], p) != snapshot.No {
+		if p != prefixes[0] && w.apart(prefixes[0], p) != snapshot.No {
 			l.apart = snapshot.Unknown
 		}
 	}
@@ -47,12 +47,12 @@ func (m *Model) findLinks(fi int) links {
 }
 
 // askLinks partitions by the topology's own answers, taken to be transitive.
-func (m *Model) askLinks(fi int) links {
-	l, reps := links{of: map[string]int{}, apart: snapshot.No}, []*node(nil)
-	for _, name := range m.names {
-		n, found := m.nodes[name], -1
+func (w *world) askLinks(fi int) links {
+	l, reps := links{of: map[string]int{}, apart: snapshot.No}, []*host(nil)
+	for _, n := range w.hosts {
+		found := -1
 		for i, rep := range reps[:min(len(reps), maxLinks)] {
-			if t := m.segment(rep, n, fi); t == snapshot.Yes {
+			if t := w.segment(rep, n, fi); t == snapshot.Yes {
 				found = i
 				break
 			} else if t == snapshot.Unknown {
@@ -63,7 +63,7 @@ func (m *Model) askLinks(fi int) links {
 			found = len(reps)
 			reps = append(reps, n)
 		}
-		l.of[name] = found
+		l.of[n.name] = found
 	}
 	if l.n = len(reps); l.n > maxLinks {
 		l.apart = snapshot.Unknown

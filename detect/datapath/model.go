@@ -2,7 +2,6 @@ package datapath
 
 import (
 	"errors"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -26,21 +25,11 @@ func familyIndex(family string) int {
 // Model answers for one snapshot under one configuration. It is not changed
 // after New and may be shared between goroutines.
 type Model struct {
-	in       Input
-	agent    *agent
-	perNode  map[string]*agent
-	nodes    map[string]*node
-	names    []string // of nodes, sorted
-	policies []snapshot.Policy
-	// base has the policies under default enforcement, whatever the
-	// configuration says: its decisions are the same for every configuration
-	// and therefore what classes are told apart by.
-	base *policy.Set
-
-	// pods to analyse, assumed when the snapshot has none, and their order.
-	pods    []snapshot.Pod
-	order   []int
-	assumed bool
+	*world
+	in      Input
+	agent   *agent
+	perNode map[string]*agent
+	nodes   []node // as world.hosts
 }
 
 // agent is one cilium-agent's configuration as the model uses it.
@@ -51,10 +40,16 @@ type agent struct {
 	policies *policy.Set
 }
 
-// node is one cluster node as the model uses it; arrays are indexed by family.
+// node is one cluster node under one configuration.
 type node struct {
+	*host
+	agent *agent
+}
+
+// host is one cluster node as the model uses it; arrays are indexed by family.
+type host struct {
 	name     string
-	agent    *agent
+	index    int
 	api      snapshot.Tri
 	labels   map[string]string
 	internal [2][]netip.Addr
@@ -69,25 +64,71 @@ func New(in Input) (*Model, error) {
 	if in.Snapshot == nil {
 		return nil, errors.New("no snapshot: give the model at least the cluster's nodes")
 	}
-	m := &Model{in: in, perNode: map[string]*agent{}, nodes: map[string]*node{}}
-	m.policies = policiesOf(in.Snapshot)
-	m.base = policy.Compile(m.policies, m.options(in.Config, cilium.Settings{IPv4: true, IPv6: true}))
-	m.agent = m.newAgent(in.Config)
-	for _, name := range slices.Sorted(maps.Keys(in.PerNode)) {
-		m.perNode[name] = m.newAgent(in.PerNode[name])
+	m := newModelOf(in)
+	m.world = newWorld(in, baseOptions(in), func(name string) string { return m.agentOf(name).IPAM })
+	return m.link(), nil
+}
+
+// With is the model of the same snapshot under another configuration; nodes with
+// a configuration of their own keep it. It shares with m whatever does not
+// depend on the configuration (nodes, pods, policies, classes of flows), which
+// makes it much cheaper than [New]. It is safe for concurrent use, and so is the
+// model that it returns.
+func (m *Model) With(cfg cilium.Config) (*Model, error) {
+	return m.WithPerNode(cfg, m.in.PerNode)
+}
+
+// WithPerNode is [Model.With] with other configurations of single nodes.
+func (m *Model) WithPerNode(cfg cilium.Config, perNode map[string]cilium.Config) (*Model, error) {
+	in := m.in
+	in.Config, in.PerNode = cfg, perNode
+	other := newModelOf(in)
+	if !samePolicyOptions(baseOptions(in), baseOptions(m.in)) || !m.sameHosts(other) {
+		return New(in)
 	}
-	for i := range in.Snapshot.Nodes {
-		m.addNode(&in.Snapshot.Nodes[i])
-	}
-	for i := range in.Snapshot.Pods {
-		if name := in.Snapshot.Pods[i].Node; name != "" {
-			m.ensureNode(name)
+	other.world = m.world
+	return other.link(), nil
+}
+
+// sameHosts says whether the nodes' pod CIDRs are read from the same objects.
+func (m *Model) sameHosts(other *Model) bool {
+	for i := range m.in.Snapshot.Nodes {
+		n := &m.in.Snapshot.Nodes[i]
+		if useCiliumNode(m.agentOf(n.Name).IPAM, n) != useCiliumNode(other.agentOf(n.Name).IPAM, n) {
+			return false
 		}
 	}
-	m.names = slices.Sorted(maps.Keys(m.nodes))
-	m.pods, m.assumed = m.podsOf()
-	m.order = podOrder(m.pods)
-	return m, nil
+	return true
+}
+
+// newModelOf reads the configurations.
+func newModelOf(in Input) *Model {
+	m := &Model{in: in, perNode: map[string]*agent{}}
+	m.agent = newAgent(in, in.Config)
+	for name, cfg := range in.PerNode {
+		m.perNode[name] = newAgent(in, cfg)
+	}
+	return m
+}
+
+// link connects the agents with the world.
+func (m *Model) link() *Model {
+	for _, a := range m.agents() {
+		a.policies = m.compile(a.options)
+	}
+	m.nodes = make([]node, len(m.hosts))
+	for i, h := range m.hosts {
+		m.nodes[i] = node{h, m.agentOf(h.name)}
+	}
+	return m
+}
+
+// node of that name, nil when there is none.
+func (m *Model) node(name string) *node {
+	if i, ok := m.index[name]; ok {
+		return &m.nodes[i]
+	}
+	return nil
 }
 
 // Settings of the agent on the node, or of the cluster's configuration when the
@@ -101,19 +142,25 @@ func (m *Model) agentOf(node string) *agent {
 	return m.agent
 }
 
-func (m *Model) newAgent(cfg cilium.Config) *agent {
+func newAgent(in Input, cfg cilium.Config) *agent {
 	settings, _ := cilium.Effective(cfg)
-	a := &agent{Settings: settings, devices: m.in.Topology.Devices}
+	a := &agent{Settings: settings, devices: in.Topology.Devices, options: policyOptions(in, cfg, settings)}
 	if a.devices == nil {
 		a.devices = strings.FieldsFunc(cfg.Values["devices"], func(r rune) bool { return r == ' ' || r == ',' })
 	}
-	opts := m.options(cfg, settings)
-	if m.agent != nil && samePolicyOptions(m.agent.options, opts) {
-		a.options, a.policies = m.agent.options, m.agent.policies
-		return a
-	}
-	a.options, a.policies = opts, policy.Compile(m.policies, opts)
 	return a
+}
+
+// off says that no agent has the family.
+func (m *Model) off(fi int) bool {
+	return !slices.ContainsFunc(m.agents(), func(a *agent) bool { return a.has(fi) })
+}
+
+func (a *agent) has(fi int) bool { return [2]bool{a.IPv4, a.IPv6}[fi] }
+
+// baseOptions are those that classes are told apart under.
+func baseOptions(in Input) policy.Options {
+	return policyOptions(in, in.Config, cilium.Settings{IPv4: true, IPv6: true})
 }
 
 func samePolicyOptions(a, b policy.Options) bool {
@@ -123,9 +170,9 @@ func samePolicyOptions(a, b policy.Options) bool {
 		a.LocalClusterOnly == b.LocalClusterOnly && slices.Equal(a.IdentityLabels, b.IdentityLabels)
 }
 
-func (m *Model) options(cfg cilium.Config, s cilium.Settings) policy.Options {
-	byName := make(map[string]map[string]string, len(m.in.Snapshot.Namespaces))
-	for _, ns := range m.in.Snapshot.Namespaces {
+func policyOptions(in Input, cfg cilium.Config, s cilium.Settings) policy.Options {
+	byName := make(map[string]map[string]string, len(in.Snapshot.Namespaces))
+	for _, ns := range in.Snapshot.Namespaces {
 		byName[ns.Name] = ns.Labels
 	}
 	return policy.Options{
@@ -152,10 +199,10 @@ func singleStack(s cilium.Settings) string {
 	return ""
 }
 
-func (m *Model) addNode(n *snapshot.Node) {
-	out := &node{name: n.Name, agent: m.agentOf(n.Name), api: n.APIServer, labels: n.Labels, mtu: n.MTU}
+func newHost(n *snapshot.Node, ipam string) *host {
+	out := &host{name: n.Name, api: n.APIServer, labels: n.Labels, mtu: n.MTU}
 	prefixes := n.PodCIDRs
-	if useCiliumNode(out.agent.IPAM, n) {
+	if useCiliumNode(ipam, n) {
 		prefixes = n.CiliumPodCIDRs
 	}
 	for i, family := range families() {
@@ -166,7 +213,7 @@ func (m *Model) addNode(n *snapshot.Node) {
 			out.router[i] = routers[0]
 		}
 	}
-	m.nodes[n.Name] = out
+	return out
 }
 
 // useCiliumNode says which object's pod CIDRs count: the Node's in IPAM mode
@@ -178,17 +225,8 @@ func useCiliumNode(ipam string, n *snapshot.Node) bool {
 	return ipam != "kubernetes"
 }
 
-func (m *Model) ensureNode(name string) *node {
-	if n, ok := m.nodes[name]; ok {
-		return n
-	}
-	n := &node{name: name, agent: m.agentOf(name)}
-	m.nodes[name] = n
-	return n
-}
-
 // first address of the node in the family; invalid when none is known.
-func (n *node) first(fi int) netip.Addr {
+func (n *host) first(fi int) netip.Addr {
 	if len(n.internal[fi]) == 0 {
 		return netip.Addr{}
 	}
@@ -197,7 +235,7 @@ func (n *node) first(fi int) netip.Addr {
 
 // reserved identities that other nodes, or the node itself, know it by; more
 // than one alternative when its API server role is unknown.
-func (n *node) reserved(own bool) [][]string {
+func (n *host) reserved(own bool) [][]string {
 	self := policy.RemoteNode
 	if own {
 		self = policy.Host

@@ -11,20 +11,20 @@ import (
 )
 
 // nodeSite is the group's first node other than the given one, if there is one.
-func (a *analysis) nodeSite(group int, not *node) site {
+func (a *outliner) nodeSite(group int, not *node) site {
 	nodes := a.groups[group].nodes
 	n := nodes[0]
-	if n == not && len(nodes) > 1 {
+	if n == not.host && len(nodes) > 1 {
 		n = nodes[1]
 	}
-	s := site{kind: EndNode, node: n, name: n.name, addr: n.first(a.fi)}
+	s := site{kind: EndNode, node: &a.m.nodes[n.index], name: n.name, addr: n.first(a.fi)}
 	s.role = n.roleOf(s.addr, a.fi)
 	return s
 }
 
 // count3Nodes counts pairs of a pod in the given classes of a site and a node of
 // a group: on one node, on one link, and the rest.
-func (a *analysis) count3Nodes(site, group int, classes []int) acrossCount {
+func (a *outliner) count3Nodes(site, group int, classes []int) acrossCount {
 	pods, nodes := a.podsIn(site, classes), int64(len(a.groups[group].nodes))
 	out := acrossCount{}
 	if a.sites[site].key.group == group {
@@ -40,7 +40,7 @@ func (a *analysis) count3Nodes(site, group int, classes []int) acrossCount {
 }
 
 // sharedLinks counts the pairs of a pod and a node of the group that share a link.
-func (a *analysis) sharedLinks(site, group int, classes []int) int64 {
+func (a *outliner) sharedLinks(site, group int, classes []int) int64 {
 	key := [2]int{site, group}
 	byClass, ok := a.shared[key]
 	if !ok {
@@ -54,7 +54,7 @@ func (a *analysis) sharedLinks(site, group int, classes []int) int64 {
 	return n
 }
 
-func (a *analysis) sharedByClass(site, group int) []int64 {
+func (a *outliner) sharedByClass(site, group int) []int64 {
 	links, nodes := &a.links[a.fi], map[int]int64{}
 	for _, n := range a.groups[group].nodes {
 		if link, ok := links.of[n.name]; ok {
@@ -72,7 +72,7 @@ func (a *analysis) sharedByClass(site, group int) []int64 {
 				peers = 1
 			}
 		}
-		for _, c := range a.cells[n.name] {
+		for _, c := range a.cells[n.index] {
 			if c.site == site {
 				byClass[c.class] += c.count * peers
 			}
@@ -81,7 +81,7 @@ func (a *analysis) sharedByClass(site, group int) []int64 {
 	return byClass
 }
 
-func (a *analysis) podsToNodes() {
+func (a *outliner) podsToNodes() {
 	for from := range a.sites {
 		for group := range a.groups {
 			if !a.has(from, a.fi) || !a.spend(len(a.classes)) {
@@ -94,7 +94,7 @@ func (a *analysis) podsToNodes() {
 	}
 }
 
-func (a *analysis) podsToGroup(from, group int, r relation) {
+func (a *outliner) podsToGroup(from, group int, r relation) {
 	src := a.podSite(a.sites[from].reps[0])
 	w := &walk{m: a.m, f: a.flow(anyPort(a.fi)), fi: a.fi, src: src, sameNode: r.sameNode, segment: r.segment}
 	w.dst = a.nodeSite(group, src.node)
@@ -102,23 +102,22 @@ func (a *analysis) podsToGroup(from, group int, r relation) {
 		w.dst.node, w.dst.addr = src.node, src.node.first(a.fi)
 		w.dst.role, w.dst.name = src.node.roleOf(w.dst.addr, a.fi), src.node.name
 	}
-	l := w.result()
+	l := a.addWay(w)
 	for _, p := range a.byEgress(w.destinationPeers(), anyPort(a.fi)) {
 		n := a.count3Nodes(from, group, p.sources).of(r)
 		if n <= 0 {
 			continue
 		}
-		a.add(Class{
+		a.add(spec{way: l, from: p.sources[0], to: anyClass, port: anyPort(a.fi), Class: Class{
 			Kind: KindPodNode, Relation: r.name, Protocol: "TCP", Count: n,
 			From: a.exampleOf(from, p.sources), To: w.dst.end(),
 			FromNodes: a.words(a.sites[from].key.group), ToNodes: a.words(group),
-			Result: a.judged(l, &a.classes[p.sources[0]], nil, anyPort(a.fi)),
-		}, a.sites[from].name, a.groupKey(group), strconv.Itoa(int(p.code)))
+		}}, a.sites[from].name, a.groupKey(group), strconv.Itoa(int(p.code)))
 	}
 }
 
 // exampleOf is a pod of the site and of one of the classes.
-func (a *analysis) exampleOf(site int, classes []int) End {
+func (a *outliner) exampleOf(site int, classes []int) End {
 	for _, k := range classes {
 		if reps := a.reps[[2]int{site, k}]; len(reps) > 0 {
 			return a.podSite(reps[0]).end()
@@ -127,7 +126,7 @@ func (a *analysis) exampleOf(site int, classes []int) End {
 	return a.podSite(a.sites[site].reps[0]).end()
 }
 
-func (a *analysis) nodesToPods() {
+func (a *outliner) nodesToPods() {
 	for to := range a.sites {
 		for group := range a.groups {
 			for _, r := range a.relations() {
@@ -139,26 +138,25 @@ func (a *analysis) nodesToPods() {
 	}
 }
 
-func (a *analysis) groupToPods(group, to int, r relation) {
+func (a *outliner) groupToPods(group, to int, r relation) {
 	dst := a.podSite(a.sites[to].reps[0])
 	w := &walk{m: a.m, f: a.flow(anyPort(a.fi)), fi: a.fi, dst: dst, sameNode: r.sameNode, segment: r.segment}
 	w.src = a.nodeSite(group, dst.node)
 	if r.sameNode {
 		w.src = site{kind: EndNode, node: dst.node, name: dst.node.name, addr: dst.node.first(a.fi), role: roleInternal}
 	}
-	l := w.result()
+	l := a.addWay(w)
 	for d := range a.classes {
 		n := a.count3Nodes(to, group, []int{d}).of(r)
 		if n <= 0 {
 			continue
 		}
 		for _, port := range a.portsOf(d) {
-			a.add(Class{
+			a.add(spec{way: l, from: anyClass, to: d, port: port, Class: Class{
 				Kind: KindNodePod, Relation: r.name, Protocol: port.Protocol, Port: port.Number, Count: n,
 				From: w.src.end(), To: a.exampleOf(to, []int{d}),
 				FromNodes: a.words(group), ToNodes: a.words(a.sites[to].key.group),
-				Result: a.judged(l, nil, &a.classes[d], port),
-			}, a.groupKey(group), a.sites[to].name, a.classes[d].key.subject, a.classes[d].key.peer)
+			}}, a.groupKey(group), a.sites[to].name, a.classes[d].key.subject, a.classes[d].key.peer)
 		}
 	}
 }
@@ -174,7 +172,7 @@ type backend struct {
 
 // backends groups the services that have a ClusterIP of the family by where
 // their first endpoint is. Services without a pod behind them are left out.
-func (a *analysis) backends() []backend {
+func (a *outliner) backends() []backend {
 	pods := a.endpointPods()
 	index, out := map[[2]int]int{}, []backend(nil)
 	for _, svc := range a.sortedServices() {
@@ -182,8 +180,10 @@ func (a *analysis) backends() []backend {
 		if !ok {
 			continue
 		}
-		p := &a.pods[pod]
-		key := [2]int{a.site(p), a.class(p)}
+		key, ok := a.placeOf(pod)
+		if !ok {
+			continue
+		}
 		i, seen := index[key]
 		if !seen {
 			i = len(out)
@@ -195,8 +195,19 @@ func (a *analysis) backends() []backend {
 	return out
 }
 
+// placeOf is the site and class of a pod that is analysed.
+func (a *outliner) placeOf(pod int) ([2]int, bool) {
+	class := a.classing().of[pod]
+	if class < 0 {
+		return [2]int{}, false
+	}
+	p := a.counted(pod, class)
+	site := a.site(&p)
+	return [2]int{site, int(class)}, site >= 0
+}
+
 // portOf is the service's first target port when the backend's policies name it.
-func (a *analysis) portOf(svc *snapshot.Service, class int) policy.Port {
+func (a *outliner) portOf(svc *snapshot.Service, class int) policy.Port {
 	ports := a.portsOf(class)
 	for _, sp := range svc.Ports {
 		for _, p := range ports {
@@ -208,10 +219,10 @@ func (a *analysis) portOf(svc *snapshot.Service, class int) policy.Port {
 	return ports[0]
 }
 
-func (a *analysis) sortedServices() []*snapshot.Service {
+func (a *outliner) sortedServices() []*snapshot.Service {
 	var out []*snapshot.Service
-	for i := range a.m.in.Snapshot.Services {
-		svc := &a.m.in.Snapshot.Services[i]
+	for i := range a.in.Snapshot.Services {
+		svc := &a.in.Snapshot.Services[i]
 		if slices.ContainsFunc(svc.ClusterIPs, func(ip netip.Addr) bool { return ip.IsValid() && ip.Unmap().Is4() == (a.fi == 0) }) {
 			out = append(out, svc)
 		}
@@ -223,10 +234,10 @@ func (a *analysis) sortedServices() []*snapshot.Service {
 }
 
 // endpointPods maps the addresses of services' endpoints to pods.
-func (a *analysis) endpointPods() map[netip.Addr]int {
+func (a *outliner) endpointPods() map[netip.Addr]int {
 	out := map[netip.Addr]int{}
-	for i := range a.m.in.Snapshot.Services {
-		for _, ip := range a.m.in.Snapshot.Services[i].Endpoints {
+	for i := range a.in.Snapshot.Services {
+		for _, ip := range a.in.Snapshot.Services[i].Endpoints {
 			out[ip.Unmap()] = -1
 		}
 	}
@@ -257,14 +268,14 @@ func firstEndpoint(svc *snapshot.Service, pods map[netip.Addr]int, fi int) (int,
 
 // podsToServices makes classes from every site to the services of every backend
 // class, on another node: a service's local backends are as pods of one node are.
-func (a *analysis) podsToServices() {
+func (a *outliner) podsToServices() {
 	for _, b := range a.backends() {
 		if !a.spend(len(a.classes)) {
 			return
 		}
 		parts := a.partition(b.class, b.port)
 		for from := range a.sites {
-			for _, r := range a.links[a.fi].across(len(a.m.names)) {
+			for _, r := range a.links[a.fi].across(len(a.hosts)) {
 				if a.has(from, a.fi) && a.spend(len(a.classes)) {
 					a.serviceClasses(from, b, parts, r)
 				}
@@ -274,7 +285,7 @@ func (a *analysis) podsToServices() {
 }
 
 // clientOf is a pod of the site and classes on another node than the backend.
-func (a *analysis) clientOf(site int, classes []int, backend int, other End) End {
+func (a *outliner) clientOf(site int, classes []int, backend int, other End) End {
 	for _, k := range classes {
 		for _, x := range a.reps[[2]int{site, k}] {
 			if a.pods[x].Node != a.pods[backend].Node {
@@ -285,21 +296,17 @@ func (a *analysis) clientOf(site int, classes []int, backend int, other End) End
 	return other
 }
 
-func (a *analysis) serviceClasses(from int, b backend, parts []part, r relation) {
+func (a *outliner) serviceClasses(from int, b backend, parts []part, r relation) {
 	for _, p := range parts {
 		if a.count3(from, b.site, b.class, p.sources).of(r) <= 0 {
 			continue
 		}
-		c := a.podClassOf(from, b.site, b.class, p.sources, r)
+		c := spec{Class: a.podClassOf(from, b.site, b.class, p.sources, r), way: a.leg(from, b.site, r), from: p.sources[0], to: b.class, port: b.port}
 		c.From, c.To = a.clientOf(from, p.sources, b.pod, c.From), a.podSite(b.pod).end()
 		to := c.To
 		c.To = End{Kind: EndService, Namespace: b.name.Namespace, Name: b.name.Name, Backend: &to}
 		c.Kind, c.Relation, c.Protocol, c.Port = KindPodService, r.name, b.port.Protocol, b.port.Number
 		c.Count = a.podsIn(from, p.sources) * b.services
-		l := a.leg(from, b.site, r)
-		c.Result = a.judged(l, &a.classes[p.sources[0]], &a.classes[b.class], b.port)
-		l.walk.f.To.Kind = EndService
-		c.Result.Translated = l.walk.translation()
 		a.add(c, a.sites[from].name, a.sites[b.site].name, a.classes[b.class].key.subject, a.classes[b.class].key.peer, strconv.Itoa(int(p.code)))
 	}
 }

@@ -72,8 +72,8 @@ func (t pairTable) add(c *census, a, b *cell) {
 // onNodes counts the pairs of pods that share a node.
 func (c *census) onNodes() pairTable {
 	t := c.newTable()
-	for _, name := range c.m.names {
-		c.addPairs(t, c.cells[name])
+	for _, cells := range c.cells {
+		c.addPairs(t, cells)
 	}
 	return t
 }
@@ -90,21 +90,21 @@ func (c *census) addPairs(t pairTable, cells []cell) {
 // when all of them do.
 func (c *census) onLinks(fi int) pairTable {
 	l := &c.links[fi]
-	if l.single(len(c.m.names)) {
+	if l.single(len(c.hosts)) {
 		return nil
 	}
 	t, perLink := c.newTable(), make([]map[[2]int]int, l.n)
 	merged := make([][]cell, l.n)
-	for _, name := range c.m.names {
-		link, known := l.of[name]
+	for _, h := range c.hosts {
+		link, known := l.of[h.name]
 		if !known {
-			c.addPairs(t, c.cells[name])
+			c.addPairs(t, c.cells[h.index])
 			continue
 		}
 		if perLink[link] == nil {
 			perLink[link] = map[[2]int]int{}
 		}
-		for _, x := range c.cells[name] {
+		for _, x := range c.cells[h.index] {
 			key := [2]int{x.site, x.class}
 			i, ok := perLink[link][key]
 			if !ok {
@@ -154,6 +154,32 @@ type part struct {
 // partition groups all source classes by what policies decide about packets to
 // the class's pods. It depends on the policies alone, not on the configuration.
 func (c *census) partition(class int, port policy.Port) []part {
+	k := c.classing()
+	key := partitionKey{class, port}
+	k.mu.Lock()
+	p, ok := k.partitions[key]
+	k.mu.Unlock()
+	if ok {
+		return p
+	}
+	p = c.newPartition(class, port)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.kept += len(c.classes); k.kept <= maxKept {
+		k.partitions[key] = p
+	}
+	return p
+}
+
+// maxKept bounds the cache of partitions, in classes.
+const maxKept = 4 << 20
+
+type partitionKey struct {
+	class int
+	port  policy.Port
+}
+
+func (c *census) newPartition(class int, port policy.Port) []part {
 	var codes [64][]int
 	d := &c.classes[class]
 	fixed, varies := c.ingressCode(class, 0, port), d.guard
@@ -181,14 +207,14 @@ func parts(codes [64][]int) []part {
 
 func (c *census) ingressCode(class, source int, port policy.Port) uint8 {
 	from := c.classes[source].rep
-	return code(c.m.base.Ingress(c.classes[class].rep, policy.Peer{Namespace: from.Namespace, Labels: from.Labels}, port))
+	return code(c.base.Ingress(c.classes[class].rep, policy.Peer{Namespace: from.Namespace, Labels: from.Labels}, port))
 }
 
 func (c *census) egressCode(source int, to policy.Peer, port policy.Port) uint8 {
 	if !c.classes[source].egress {
 		return code(policy.Decision{Verdict: policy.Allow})
 	}
-	return code(c.m.base.Egress(c.classes[source].rep, to, port))
+	return code(c.base.Egress(c.classes[source].rep, to, port))
 }
 
 // code packs a decision into three bits.

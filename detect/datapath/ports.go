@@ -17,10 +17,10 @@ const maxPorts = 8
 
 // policyPorts are the numeric ports that each policy names for ingress, by the
 // policy's source.
-func (m *Model) policyPorts() map[string][]policy.Port {
+func (w *world) policyPorts() map[string][]policy.Port {
 	out := map[string][]policy.Port{}
-	for i := range m.policies {
-		p := &m.policies[i]
+	for i := range w.policies {
+		p := &w.policies[i]
 		var ports []policy.Port
 		if p.Kubernetes != nil {
 			ports = kubernetesPorts(p)

@@ -2,6 +2,7 @@ package datapath
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/remediate-dev/remediate/detect/snapshot"
 	"github.com/remediate-dev/remediate/internal/cidr"
@@ -63,34 +64,34 @@ func (m *Model) byRouter(because, source string) way {
 }
 
 // segment says whether two nodes share a layer-2 segment.
-func (m *Model) segment(a, b *node, fi int) snapshot.Tri {
+func (w *world) segment(a, b *host, fi int) snapshot.Tri {
 	if a == b {
 		return snapshot.Yes
 	}
-	if m.in.Topology.SameSegment != nil {
-		return m.in.Topology.SameSegment(a.name, b.name)
+	if w.in.Topology.SameSegment != nil {
+		return w.in.Topology.SameSegment(a.name, b.name)
 	}
-	x, y := m.linkOf(a, fi), m.linkOf(b, fi)
+	x, y := w.linkOf(a, fi), w.linkOf(b, fi)
 	switch {
 	case !x.IsValid() || !y.IsValid():
 		return snapshot.Unknown
 	case x == y:
 		return snapshot.Yes
 	}
-	return m.apart(x, y)
+	return w.apart(x, y)
 }
 
 // linkOf is the prefix that the node's first address is taken to be on: a known
 // on-link prefix, else the /64 or /24 around it.
-func (m *Model) linkOf(n *node, fi int) netip.Prefix {
+func (w *world) linkOf(n *host, fi int) netip.Prefix {
 	a := n.first(fi)
 	if !a.IsValid() {
 		if other := n.first(1 - fi); other.IsValid() {
-			return m.linkOf(n, 1-fi)
+			return w.linkOf(n, 1-fi)
 		}
 		return netip.Prefix{}
 	}
-	for _, p := range m.in.Topology.OnLink {
+	for _, p := range w.in.Topology.OnLink {
 		if p.Contains(a) {
 			return p.Masked()
 		}
@@ -108,9 +109,10 @@ func (m *Model) linkOf(n *node, fi int) netip.Prefix {
 
 // apart judges two different links: IPv6 links are /64s and known ones are
 // exact, but two IPv4 /24s may be one wider link.
-func (m *Model) apart(x, y netip.Prefix) snapshot.Tri {
+func (w *world) apart(x, y netip.Prefix) snapshot.Tri {
 	known := func(p netip.Prefix) bool {
-		return cidr.Family(p.Addr()) == cidr.IPv6 || cidr.CoveredBy(p, m.in.Topology.OnLink)
+		return cidr.Family(p.Addr()) == cidr.IPv6 ||
+			slices.ContainsFunc(w.in.Topology.OnLink, func(link netip.Prefix) bool { return cidr.Contains(link, p) })
 	}
 	if known(x) && known(y) && cidr.Family(x.Addr()) == cidr.Family(y.Addr()) {
 		return snapshot.No

@@ -51,19 +51,18 @@ func (m *Model) begin(f Flow) (*walk, error) {
 	}
 	w.sameNode = w.src.node == w.dst.node
 	if w.src.node != nil && w.dst.node != nil {
-		w.segment = m.segment(w.src.node, w.dst.node, w.fi)
+		w.segment = m.segment(w.src.node.host, w.dst.node.host, w.fi)
 	}
 	return w, nil
 }
 
 // familyOff says why the flow's family does not exist here.
 func (w *walk) familyOff() string {
-	n := w.src.node
-	if n == nil {
-		n = w.dst.node
-	}
-	if (w.fi == 0 && !n.agent.IPv4) || (w.fi == 1 && !n.agent.IPv6) {
-		return w.f.Family + " is off in the agent's configuration"
+	for _, s := range []*site{&w.src, &w.dst} {
+		peerNode := s == &w.dst && s.kind == EndNode && w.src.node != nil
+		if s.node != nil && !peerNode && !s.node.agent.has(w.fi) {
+			return w.f.Family + " is off in the agent's configuration"
+		}
 	}
 	return ""
 }
@@ -106,6 +105,9 @@ func (l *leg) ingress() policy.Decision {
 
 // agree is the decision that all alternatives share, else unknown.
 func agree(all []policy.Decision) policy.Decision {
+	if len(all) == 0 {
+		return policy.Decision{Verdict: policy.Unknown, Reason: "nothing is known of whom the packet is taken for"}
+	}
 	d := all[0]
 	for _, other := range all[1:] {
 		if other.Verdict != d.Verdict {

@@ -46,6 +46,8 @@ type leg struct {
 	size  fit
 	// unmodelled says what of the configuration the model does not know.
 	unmodelled string
+	// off says that an end lacks the family; all else is then empty.
+	off string
 }
 
 // carry takes the packet from src to dst.

@@ -90,59 +90,19 @@ func quoted(values map[string]string, key string) string {
 	return "not set"
 }
 
-func configNotActive() Signature {
-	return Signature{
-		ID:       ConfigNotActive,
-		Title:    "The configuration changed and agents still run the old one",
-		Severity: v1alpha1.SeverityWarning,
-		Explanation: "The agent's configuration is written once, by an init container of its pod. Unless rollOutCiliumPods is set, an upgrade that changes only values " +
-			"updates the ConfigMap, the HelmRelease becomes Ready, and no agent is restarted. A restart of the container alone does not help either.",
-		Shows:     []string{"Git and the HelmRelease are right and the symptom stays", "cilium_drift_checker_config_delta above 0"},
-		DependsOn: []string{"when the data of cilium-config last changed", "when each agent pod's init container ran"},
-		Confirms:  []string{"an agent pod older than the last change of cilium-config"},
-		Refutes:   []string{"every agent pod younger than the last change of cilium-config"},
-		Neighbours: []Neighbour{
-			{LiveConfigDiffers, "there the ConfigMap itself is not what the repository renders"},
-			{AgentRefusesToStart, "there new agents do not come up"},
-		},
-		Versions: "all",
-		Sources:  []string{"install/kubernetes/cilium/templates/cilium-agent/daemonset.yaml:55-58, 450-515 (1.18.6)"},
-		Detect:   detectConfigNotActive,
-	}
-}
-
-func detectConfigNotActive(in *Input) []v1alpha1.Finding {
-	changed := in.Snapshot.AgentConfigChanged
-	if changed.IsZero() {
-		return nil
-	}
-	var old []string
-	for _, a := range in.Snapshot.AgentDaemonSet.Value.Agents {
-		if !a.Started.IsZero() && a.Started.Before(changed) {
-			old = append(old, a.Node)
-		}
-	}
-	if len(old) == 0 {
-		return nil
-	}
-	sort.Strings(old)
-	all := len(in.Snapshot.AgentDaemonSet.Value.Agents)
-	return []v1alpha1.Finding{{
-		Signature: ConfigNotActive, Severity: v1alpha1.SeverityWarning, Confidence: v1alpha1.ConfidenceConfirmed,
-		Summary: fmt.Sprintf("%d of %d agents started before cilium-config last changed and run the previous configuration: %s", len(old), all, shorten(old, 4)),
-		Evidence: []v1alpha1.Evidence{
-			{Kind: "fact", Text: "cilium-config changed at " + changed.UTC().Format("2006-01-02T15:04:05Z"), Source: in.Snapshot.AgentConfig.Source},
-			{Kind: "fact", Text: "older agents run on " + strings.Join(old, ", "), Source: in.Snapshot.AgentDaemonSet.Source},
-		},
-		Explanation: []string{"Agents read their configuration only when their pod is created. Restart the DaemonSet, or set rollOutCiliumPods so that the chart does."},
-	}}
-}
-
 func plural(word string, n int) string {
 	if n == 1 {
 		return word
 	}
 	return word + "s"
+}
+
+// verb is the word for several, with an s for one.
+func verb(word string, n int) string {
+	if n == 1 {
+		return word + "s"
+	}
+	return word
 }
 
 func shorten(list []string, most int) string {

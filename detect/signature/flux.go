@@ -57,6 +57,9 @@ func detectFluxVictim(in *Input) []v1alpha1.Finding {
 	if len(f.Evidence) == 0 {
 		return nil
 	}
+	if f.Confidence != v1alpha1.ConfidenceConfirmed {
+		f.Lacked = append(f.Lacked, "a Flux object whose message says that fetching from source-controller timed out")
+	}
 	return []v1alpha1.Finding{f}
 }
 

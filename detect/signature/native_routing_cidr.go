@@ -33,17 +33,18 @@ func nativeRoutingCIDR() Signature {
 			"pods of one node can; namespaces without a policy can; host network and internet work",
 			"cilium status is OK, endpoints are ready: neither looks at traffic that pods send",
 		},
-		DependsOn: []string{"the agent's configuration", "pod CIDRs of the nodes or their pool"},
+		DependsOn: []string{"the agent's configuration, with the CiliumNodeConfigs that override it on some nodes", "pod CIDRs of the nodes or their pool"},
 		Confirms: []string{
 			"a target on another node saw the sending node's address as source",
 			"an ingress drop with identity remote-node or kube-apiserver",
 			"between the same two nodes an open target is reached and a guarded one is not",
 		},
-		Refutes: []string{"a target on another node saw the pod's own address as source"},
+		Refutes: []string{"a target on another node saw the pod's own address as source", "a target behind a same-namespace policy answers a pod of another node"},
 		Neighbours: []Neighbour{
 			{NoRouteBetweenNodes, "without a route nothing arrives, not even at a target without a policy"},
 			{DirectRouteSkipped, "only pairs of nodes on different segments fail, and both kinds of target fail alike"},
 			{MTUMismatch, "small packets pass and full-size packets are lost; here the smallest are lost"},
+			{ConfigNotActive, "there cilium-config is right and agents still run an older one"},
 			{IPMasqAgentExcludesPods, "the list of the ip-masq-agent is consulted as well, and it leaves the pods out too"},
 		},
 		Effects:  []string{FluxIsAVictim},
@@ -63,7 +64,7 @@ func ipMasqAgent() Signature {
 		Shows:     []string{"after the ip-masq-agent was switched on, pods on other nodes are seen with their node's address"},
 		DependsOn: []string{"the agent's configuration", "the ip-masq-agent ConfigMap", "pod CIDRs of the nodes or their pool"},
 		Confirms:  []string{"a target on another node saw the sending node's address as source", "an ingress drop with identity remote-node or kube-apiserver"},
-		Refutes:   []string{"a target on another node saw the pod's own address as source"},
+		Refutes:   []string{"a target on another node saw the pod's own address as source", "a target behind a same-namespace policy answers a pod of another node"},
 		Neighbours: []Neighbour{
 			{NativeRoutingCIDRExcludesPods, "there the ip-masq-agent is off"},
 		},
@@ -85,47 +86,11 @@ func serviceRange() Signature {
 		DependsOn:  []string{"the agent's configuration", "service CIDRs", "pod CIDRs"},
 		Confirms:   []string{"as for " + NativeRoutingCIDRExcludesPods},
 		Neighbours: []Neighbour{{NativeRoutingCIDRExcludesPods, "there the CIDR does not touch the services; the cure is the same"}},
+		Effects:    []string{FluxIsAVictim},
 		Versions:   "1.16 to 1.20",
 		Sources:    []string{"bpf/bpf_lxc.c:65-71, bpf/bpf_sock.c:277 (1.18.6)"},
 		Detect:     detectServiceRange,
 	}
-}
-
-// masqueradeGap is what a family's masquerade does to pods of other nodes.
-type masqueradeGap struct {
-	family       string
-	masquerade   cilium.Masquerade
-	native       netip.Prefix
-	agent        []netip.Prefix
-	usesAgent    bool
-	pods         []snapshot.CIDR
-	observedOnly bool
-	uncovered    []netip.Prefix
-}
-
-// gap computes it; ok is false where the question does not arise: tunnel
-// routing, pods unknown, or no exclusion configured at all.
-func gap(in *Input, family string) (masqueradeGap, bool) {
-	g := masqueradeGap{family: family, masquerade: in.Settings.Masquerade[family]}
-	if in.Settings.RoutingMode != "native" {
-		return g, false
-	}
-	g.pods, g.observedOnly = in.PodRanges(family)
-	g.native = in.Settings.NativeRoutingCIDR[family]
-	g.usesAgent = in.Settings.IPMasqAgent && g.masquerade == cilium.MasqueradeBPF
-	var spared []netip.Prefix
-	if g.native.IsValid() {
-		spared = append(spared, g.native)
-	}
-	if g.usesAgent {
-		g.agent = cidr.OfFamily(in.Settings.NonMasquerade, family)
-		spared = append(spared, g.agent...)
-	}
-	if len(g.pods) == 0 || (len(spared) == 0 && !g.usesAgent) {
-		return g, false
-	}
-	g.uncovered = cidr.Difference(prefixes(g.pods), spared)
-	return g, len(g.uncovered) > 0
 }
 
 func detectNativeRoutingCIDR(in *Input) []v1alpha1.Finding {
@@ -161,12 +126,10 @@ func (g masqueradeGap) coversServicesOnly(in *Input) bool {
 func perFamily(in *Input, mine func(masqueradeGap) (id string, ok bool)) []v1alpha1.Finding {
 	var out []v1alpha1.Finding
 	for _, family := range in.Families() {
-		g, open := gap(in, family)
-		if !open {
-			continue
-		}
-		if id, ok := mine(g); ok {
-			out = append(out, g.finding(in, id))
+		for _, g := range gaps(in, family) {
+			if id, ok := mine(g); ok {
+				out = append(out, g.finding(in, id))
+			}
 		}
 	}
 	return out
@@ -178,51 +141,70 @@ func (g masqueradeGap) finding(in *Input, id string) v1alpha1.Finding {
 		Severity:   v1alpha1.SeverityCritical,
 		Confidence: v1alpha1.ConfidencePredicted,
 		Family:     g.family,
-		Summary:    g.summary(id),
+		Summary:    g.group.summary(g.summary(id)),
 	}
 	f.Evidence = g.configEvidence(in)
-	if g.masquerade == cilium.MasqueradeOff {
-		g.masked(in, &f)
+	if g.group.unused || g.masquerade == cilium.MasqueradeOff {
+		g.masked(&f)
+		g.stale(in, &f)
 		return f
 	}
-	f.Explanation = g.chain()
-	w := witness(in, g.family, g.pods)
+	f.Explanation = append(g.chain(), g.group.cure()...)
+	w := witness(in, g.family, g.group.has)
 	f.Evidence = append(f.Evidence, w.evidence...)
 	g.judge(in, w, &f)
+	g.stale(in, &f)
 	f.RuledOut = g.ruledOut(in, w)
 	return f
 }
 
 func (g masqueradeGap) summary(id string) string {
-	pods := joinPrefixes(prefixes(g.pods))
-	switch id {
-	case IPMasqAgentExcludesPods:
-		return fmt.Sprintf("%s pods in %s are in neither the native routing CIDR nor the ip-masq-agent's list, so nodes masquerade what pods send to pods of other nodes", g.family, pods)
-	case NativeRoutingCIDRInServices:
-		return fmt.Sprintf("%s is %s, a range of services; the pods live in %s, so nodes masquerade what pods send to pods of other nodes", nativeKey(g.family), g.native, pods)
+	const so = "so nodes masquerade what pods send to pods of other nodes"
+	pods, outside := joinPrefixes(prefixes(g.pods)), joinPrefixes(g.uncovered)
+	switch {
+	case id == IPMasqAgentExcludesPods:
+		return fmt.Sprintf("%s pods in %s are in neither the native routing CIDR nor the ip-masq-agent's list, %s", g.family, outside, so)
+	case id == NativeRoutingCIDRInServices:
+		return fmt.Sprintf("%s is %s, a range of services; the pods live in %s, %s", nativeKey(g.family), g.native, pods, so)
+	case g.partial():
+		return fmt.Sprintf("%s is %s and holds only part of the pods' %s %s: %s %s outside, so nodes masquerade what pods send to pods of other nodes there",
+			nativeKey(g.family), g.native, plural("range", len(g.pods)), pods, outside, verb("lie", len(g.uncovered)))
 	}
-	return fmt.Sprintf("%s is %s, but the pods live in %s, outside it, so nodes masquerade what pods send to pods of other nodes", nativeKey(g.family), g.native, pods)
+	return fmt.Sprintf("%s is %s, but the pods live in %s, outside it, %s", nativeKey(g.family), g.native, pods, so)
+}
+
+// partial: some of the pods' range is spared and some is not.
+func (g masqueradeGap) partial() bool {
+	return len(cidr.Difference(prefixes(g.pods), g.uncovered)) > 0
 }
 
 func (g masqueradeGap) configEvidence(in *Input) []v1alpha1.Evidence {
 	var out []v1alpha1.Evidence
+	add := func(kind, text, source string) {
+		out = append(out, v1alpha1.Evidence{Kind: kind, Text: text, Source: source})
+	}
 	if g.native.IsValid() {
-		out = append(out, v1alpha1.Evidence{Kind: "config", Source: in.where(nativeKey(g.family), nativeFlag(g.family)),
-			Text: fmt.Sprintf("%s: %s, written in full %s", nativeKey(g.family), g.native, full(g.native))})
+		text := fmt.Sprintf("%s: %s", nativeKey(g.family), g.native)
+		if g.family == cidr.IPv6 {
+			text += ", written in full " + full(g.native)
+		}
+		add("config", text, g.group.where(in, nativeKey(g.family), nativeFlag(g.family)))
 	}
 	if g.usesAgent {
-		out = append(out, v1alpha1.Evidence{Kind: "config", Source: in.where("ipMasqAgent.config", "ip-masq-agent"),
-			Text: "ip-masq-agent spares " + joinPrefixes(g.agent)})
+		add("config", "ip-masq-agent spares "+joinPrefixes(g.agent), in.where("ipMasqAgent.config", "ip-masq-agent"))
 	}
 	for _, c := range g.pods {
 		text := "pods live in " + c.Prefix.String()
 		if c.ObservedOnly {
 			text += " (what nodes use; the pool it is cut from is not known)"
 		}
-		out = append(out, v1alpha1.Evidence{Kind: "fact", Text: text, Source: c.Source})
+		add("fact", text, c.Source)
 	}
-	return append(out, v1alpha1.Evidence{Kind: "config", Source: in.where(masqueradeKey(g.family), masqueradeFlag(g.family)),
-		Text: fmt.Sprintf("%s masquerade: %s", g.family, g.masquerade)})
+	if g.partial() {
+		add("fact", "not spared: "+joinPrefixes(g.uncovered), "the ranges above")
+	}
+	add("config", fmt.Sprintf("%s masquerade: %s", g.family, g.masquerade), g.group.where(in, masqueradeKey(g.family), masqueradeFlag(g.family)))
+	return append(out, g.group.evidence()...)
 }
 
 // chain is the mechanism, step by step, in this cluster's values.
@@ -239,33 +221,45 @@ func (g masqueradeGap) chain() []string {
 	}
 }
 
-// masked is the verdict while masquerade is off: wrong, but without effect.
-func (g masqueradeGap) masked(in *Input, f *v1alpha1.Finding) {
+// masked is the verdict on what is wrong without effect: while masquerade is
+// off, or while no node runs this configuration.
+func (g masqueradeGap) masked(f *v1alpha1.Finding) {
 	f.Severity = v1alpha1.SeverityWarning
-	f.Summary = fmt.Sprintf("%s does not hold the pods (%s); masked while %s masquerade is off, and a fault the day it is turned on", nativeKey(g.family), joinPrefixes(g.uncovered), g.family)
+	why, when := fmt.Sprintf("%s masquerade is off", g.family), "the day it is turned on"
 	f.Explanation = []string{"The prefix is only consulted to spare packets from masquerade. With masquerade off nothing is rewritten."}
+	if g.group.unused {
+		why, when = "every node is overridden by "+g.group.overriders(), "wherever it does not apply"
+		f.Explanation = []string{"A CiliumNodeConfig overrides cilium-config key by key on the nodes that it selects, so no agent runs this value now."}
+	}
+	f.Summary = fmt.Sprintf("%s does not hold the pods (%s); masked while %s, and a fault %s", nativeKey(g.family), joinPrefixes(g.uncovered), why, when)
+	if !g.group.base {
+		f.Summary = fmt.Sprintf("on %s %s", g.group.names(), f.Summary)
+	}
 }
 
 // judge sets severity and confidence from what was observed and modelled.
 func (g masqueradeGap) judge(in *Input, w witnessed, f *v1alpha1.Finding) {
+	lack := func(text string) { f.Lacked = append(f.Lacked, text) }
 	if in.Snapshot.Read("Node") && len(in.Snapshot.Nodes) == 1 {
 		f.Severity = v1alpha1.SeverityWarning
-		f.Lacked = append(f.Lacked, "a second node: on one node nothing is masqueraded between pods")
-	} else if in.policiesKnown() && !in.anyDropped(g.family) {
+		lack("a second node: on one node nothing is masqueraded between pods")
+	} else if in.policiesKnown() && !in.anyDropped(g.family, g.group.has) {
 		f.Severity = v1alpha1.SeverityWarning
-		f.Lacked = append(f.Lacked, "a policy that the lost identity could fail: none of the policies read drops these packets")
+		lack("a policy that the lost identity could fail: none of the policies read drops these packets")
 	}
-	switch {
-	case w.refuted && w.confirmed:
+	if w.refuted() {
 		f.Confidence = v1alpha1.ConfidencePossible
-		f.Lacked = append(f.Lacked, "agreement between probes: some targets saw the pod's address and some the node's (agents may run different configurations)")
-	case w.refuted:
-		f.Confidence = v1alpha1.ConfidencePossible
-		f.Lacked = append(f.Lacked, "an explanation for targets on other nodes that saw the pod's own address: what runs differs from this configuration")
-	case w.confirmed:
+		f.Lacked = append(f.Lacked, w.contradictions()...)
+		return
+	}
+	if w.confirmed {
 		f.Confidence = v1alpha1.ConfidenceConfirmed
-	default:
-		f.Lacked = append(f.Lacked, "an observation of the source address that a target on another node saw, an ingress drop with identity remote-node, or an open target reached where a guarded one was not")
+		return
+	}
+	lack("an observation of the source address that a target on another node saw, an ingress drop with identity remote-node, or an open target reached where a guarded one was not")
+	if open := g.undecided(in); open != "" {
+		f.Confidence = v1alpha1.ConfidencePossible
+		lack("the nodes that " + open + " selects: it would spare the pods there, and matchExpressions are not evaluated")
 	}
 }
 
@@ -275,14 +269,17 @@ func (g masqueradeGap) ruledOut(in *Input, w witnessed) []v1alpha1.RuledOut {
 	if w.arrived != "" {
 		add(DirectRouteSkipped, "the packet arrived ("+w.arrived+"), so a route exists")
 		add(NoRouteBetweenNodes, "the packet arrived ("+w.arrived+"), so a route exists")
-	} else if in.Settings.AutoDirectNodeRoutes {
+	} else if g.group.settings.AutoDirectNodeRoutes {
 		add(NoRouteBetweenNodes, "autoDirectNodeRoutes installs a route for every node's pod CIDR")
 	}
-	if w.smallLost > 0 {
+	if _, confirmed := sizeProbes(in, g.family); w.smallLost > 0 && !confirmed {
 		add(MTUMismatch, fmt.Sprintf("packets of %d bytes are lost too; no MTU on this path is that small", w.smallLost))
 	}
 	if in.Start.Starts == snapshot.Yes {
-		add(AgentRefusesToStart, "no start-up rule of this version refuses the configuration")
+		add(AgentRefusesToStart, noRefusal)
+	}
+	if in.allAgentsYoung() {
+		add(ConfigNotActive, "every agent started after cilium-config last changed")
 	}
 	if g.usesAgent {
 		return out

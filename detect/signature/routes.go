@@ -33,6 +33,7 @@ func directRouteSkipped() Signature {
 			{NativeRoutingCIDRExcludesPods, "there open targets are reached and only guarded ones are not"},
 			{NoRouteBetweenNodes, "there every pair of nodes fails"},
 		},
+		Effects:  []string{FluxIsAVictim},
 		Versions: "1.16 to 1.20; logged at warning level before 1.18.4",
 		Sources:  []string{routeSource, "cilium/cilium#42210", "cilium/cilium#31124"},
 		Detect: func(in *Input) []v1alpha1.Finding {
@@ -59,6 +60,7 @@ func noRoute() Signature {
 			{NativeRoutingCIDRExcludesPods, "there open targets are reached"},
 			{DirectRouteSkipped, "there only some pairs of nodes fail"},
 		},
+		Effects:  []string{FluxIsAVictim},
 		Versions: "1.16 to 1.20; measured with 1.18.6",
 		Sources:  []string{"pkg/datapath/linux/node.go:141-221 (1.18.6)"},
 		Detect:   detectNoRoute,
@@ -85,7 +87,7 @@ func detectNoRoute(in *Input) []v1alpha1.Finding {
 				{Kind: "config", Text: "routingMode: native", Source: in.where("routingMode", "routing-mode")},
 				{Kind: "config", Text: "autoDirectNodeRoutes: false", Source: in.where("autoDirectNodeRoutes", "auto-direct-node-routes")},
 			},
-			Lacked: []string{"routes of the network between the nodes (BGP or static), which this configuration relies on"},
+			Lacked: []string{"routes of the network between the nodes (BGP or static), which this configuration relies on", lostOpenTarget("on another node")},
 		}
 		if !confirmRoute(in, family, nil, &f) || maybeBGP(in, f) {
 			continue
@@ -93,6 +95,11 @@ func detectNoRoute(in *Input) []v1alpha1.Finding {
 		out = append(out, f)
 	}
 	return out
+}
+
+// lostOpenTarget is the observation that confirms a missing route.
+func lostOpenTarget(where string) string {
+	return "a probe from a pod to an open target " + where + " that is lost while the nodes reach each other"
 }
 
 // segmentFindings looks for node pairs whose addresses share no on-link prefix.
@@ -114,7 +121,7 @@ func segmentFindings(in *Input, id, helmKey, flag string) []v1alpha1.Finding {
 				{Kind: "config", Text: helmKey + " decides what happens to nodes behind a gateway", Source: in.where(helmKey, flag)},
 				{Kind: "fact", Text: "node networks: " + shorten(groups, 6), Source: "Node objects"},
 			},
-			Lacked: []string{"the nodes' routing tables: whether the network between these segments routes the pod CIDRs"},
+			Lacked: []string{"the nodes' routing tables: whether the network between these segments routes the pod CIDRs", lostOpenTarget("in another of these networks")},
 		}
 		if confirmRoute(in, family, apart, &f) && !maybeBGP(in, f) {
 			out = append(out, f)
@@ -140,7 +147,7 @@ func confirmRoute(in *Input, family string, apart func(a, b string) bool, f *v1a
 		case o.Outcome == v1alpha1.OutcomeOK || o.SourceSeen != "":
 			return false
 		case o.Outcome == v1alpha1.OutcomeTimeout && in.isOpen(o):
-			f.Confidence = v1alpha1.ConfidenceConfirmed
+			f.Confidence, f.Lacked = v1alpha1.ConfidenceConfirmed, nil
 			f.Evidence = append(f.Evidence, v1alpha1.Evidence{Kind: "probe", Source: o.Source,
 				Text: fmt.Sprintf("open target on %s not reached from a pod on %s", o.To.Node, o.From.Node)})
 		}

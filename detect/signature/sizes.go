@@ -27,10 +27,11 @@ func mtuMismatch() Signature {
 		Shows:     []string{"ping works, TLS handshakes and image pulls hang; pods of one node are fine"},
 		DependsOn: []string{"the configured MTU or the devices' MTU", "probes of two sizes"},
 		Confirms:  []string{"between two nodes a small packet passes and a full-size packet is lost or answered with 'too big'"},
-		Refutes:   []string{"the smallest packets are lost too", "a full-size packet passes"},
+		Refutes:   []string{"packets that every path carries (1280 bytes for IPv6, 576 for IPv4) are lost too", "a full-size packet passes"},
 		Neighbours: []Neighbour{
 			{NativeRoutingCIDRExcludesPods, "there the size plays no part"},
 		},
+		Effects:  []string{FluxIsAVictim},
 		Versions: "all; measured with 1.18.6",
 		Sources:  []string{"pkg/mtu/mtu.go:20-77 (1.18.6)"},
 		Detect:   detectMTU,
@@ -49,6 +50,7 @@ func detectMTU(in *Input) []v1alpha1.Finding {
 					Evidence: []v1alpha1.Evidence{
 						{Kind: "config", Text: fmt.Sprintf("MTU: %d", in.Settings.MTU), Source: in.where("MTU", "mtu")},
 						{Kind: "fact", Text: fmt.Sprintf("device MTU %d", n.MTU), Source: n.Source}},
+					Lacked: []string{"probes of two sizes between nodes: a small packet that passes and a full-size one that is lost or answered with 'too big'"},
 				})
 				break
 			}
@@ -127,6 +129,7 @@ func detectNodeMask(in *Input) []v1alpha1.Finding {
 					Evidence: []v1alpha1.Evidence{
 						{Kind: "fact", Text: "pool " + p.Prefix.String(), Source: p.Source},
 						{Kind: "fact", Text: fmt.Sprintf("node mask size %d", mask.Value), Source: mask.Source}},
+					Lacked: []string{"a node without a pod CIDR of the family"},
 				})
 			}
 		}

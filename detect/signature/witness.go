@@ -3,63 +3,172 @@ package signature
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/detect/datapath"
 	"github.com/remediate-dev/remediate/detect/policy"
 	"github.com/remediate-dev/remediate/detect/snapshot"
+	"github.com/remediate-dev/remediate/internal/cidr"
 )
 
 // witnessed is what the probes say about the source address of pod traffic
 // between nodes.
 type witnessed struct {
-	evidence           []v1alpha1.Evidence
-	confirmed, refuted bool
+	evidence  []v1alpha1.Evidence
+	confirmed bool
+	// sawPod: a target saw the pod's own address. answered are the directions,
+	// "from a to b", in which a guarded target answered. Both refute the fault.
+	sawPod   bool
+	answered []string
 	// arrived describes an observation in which a packet reached another node.
 	arrived string
-	// smallLost is the size in bytes of the smallest packet that was lost.
+	// smallLost is the size in bytes of the smallest packet that was lost, 0 when
+	// none was lost that every path must carry.
 	smallLost int
 }
 
-// witness reads every reliable cross-node pod observation of one family.
-// Unreliable observations and the host network's never confirm anything.
-func witness(in *Input, family string, pods []snapshot.CIDR) witnessed {
+// smallest is what every path carries in bytes: IPv6's least MTU (RFC 8200,
+// section 5), and for IPv4 what every host must take (RFC 791, section 3.1).
+func smallest(family string) int {
+	if family == cidr.IPv6 {
+		return 1280
+	}
+	return 576
+}
+
+// witness reads every reliable cross-node pod observation of one family that
+// was sent from the nodes in question. Unreliable observations and the host
+// network's never confirm anything.
+func witness(in *Input, family string, from func(node string) bool) witnessed {
 	var w witnessed
-	reached := map[[2]string]string{}
-	lost := map[[2]string]string{}
+	pairs := map[[2]string]*pairProbes{}
 	for _, o := range in.Snapshot.Probes {
-		if !counts(in, o, family) {
+		if !counts(in, o, family) || !from(o.From.Node) {
 			continue
 		}
-		pair := [2]string{o.From.Node, o.To.Node}
 		w.source(in, o)
 		if isDrop(o) {
 			w.confirmed = true
 			w.add(o, fmt.Sprintf("drop at ingress, %s, source identity %s", o.DropReason, o.SourceIdentity))
 		}
-		switch {
-		case o.Outcome == v1alpha1.OutcomeOK && in.isOpen(o):
-			reached[pair] = o.Source
+		key := [2]string{o.From.Node, o.To.Node}
+		if pairs[key] == nil {
+			pairs[key] = &pairProbes{}
+		}
+		switch o.Outcome {
+		case v1alpha1.OutcomeOK:
 			w.arrived = o.Source
-		case o.Outcome == v1alpha1.OutcomeTimeout && in.isGuarded(o):
-			lost[pair] = o.Source
+			w.answer(in, o)
+		case v1alpha1.OutcomeTimeout:
+			w.lost(o, family)
 		}
-		if o.Outcome == v1alpha1.OutcomeTimeout && o.Bytes > 0 && (w.smallLost == 0 || o.Bytes < w.smallLost) {
-			w.smallLost = o.Bytes
-		}
-		if o.Outcome == v1alpha1.OutcomeTimeout {
-			w.add(o, fmt.Sprintf("%s %s %s → %s: %s", o.Protocol, o.Via, end(o.From), end(o.To), timeoutText(o)))
-		}
+		pairs[key].add(in, o)
 	}
-	for pair, open := range reached {
-		if guarded, ok := lost[pair]; ok {
+	for pair, p := range pairs {
+		if open, guarded, ok := p.tellApart(smallest(family)); ok {
 			w.confirmed = true
 			w.evidence = append(w.evidence, v1alpha1.Evidence{Kind: "probe", Source: open + " and " + guarded,
 				Text: fmt.Sprintf("from %s to %s an open target is reached and a guarded one is not", pair[0], pair[1])})
 		}
 	}
 	sortEvidence(w.evidence)
+	slices.Sort(w.answered)
+	w.answered = slices.Compact(w.answered)
 	return w
+}
+
+func (w *witnessed) lost(o snapshot.ProbeObservation, family string) {
+	if o.Bytes > 0 && o.Bytes <= smallest(family) && (w.smallLost == 0 || o.Bytes < w.smallLost) {
+		w.smallLost = o.Bytes
+	}
+	w.add(o, fmt.Sprintf("%s %s %s → %s: %s", o.Protocol, o.Via, end(o.From), end(o.To), timeoutText(o)))
+}
+
+// answer judges a target that answered and did not say which address it saw:
+// behind a policy that admits pods only it would not, had the address been
+// rewritten.
+func (w *witnessed) answer(in *Input, o snapshot.ProbeObservation) {
+	if o.SourceSeen != "" || !in.isGuarded(o) || otherNamespaces(o) {
+		return
+	}
+	r, modelled := in.trace(o)
+	switch {
+	case modelled && r.Delivered == snapshot.Yes:
+		return // its policies admit nodes too
+	case o.Target == "" && !(modelled && r.DropReason == datapath.PolicyDenied && (r.Source == datapath.SourceNode || r.Source == datapath.SourceRouter)):
+		return
+	}
+	w.answered = append(w.answered, fmt.Sprintf("from %s to %s", o.From.Node, o.To.Node))
+	w.add(o, fmt.Sprintf("guarded target %s on %s answered %s on %s: with the node's address as source its policy would have dropped the packet",
+		end(o.To), o.To.Node, end(o.From), o.From.Node))
+}
+
+func otherNamespaces(o snapshot.ProbeObservation) bool {
+	return o.From.Namespace != "" && o.To.Namespace != "" && o.From.Namespace != o.To.Namespace
+}
+
+func (w *witnessed) refuted() bool { return w.sawPod || len(w.answered) > 0 }
+
+// contradictions are what would have to be explained before the fault counts.
+func (w *witnessed) contradictions() []string {
+	var out []string
+	if w.confirmed {
+		out = append(out, "agreement between probes: some show the node's address as source and some the pod's (agents may run different configurations)")
+	} else if w.sawPod {
+		out = append(out, "an explanation for targets on other nodes that saw the pod's own address: what runs differs from this configuration")
+	}
+	if len(w.answered) > 0 {
+		out = append(out, "an explanation for guarded targets that answered "+shorten(w.answered, 4)+": what runs, or a policy, differs from what was read")
+	}
+	return out
+}
+
+// pairProbes are the probes between two nodes that a lost identity is told by.
+type pairProbes struct{ open, guarded *snapshot.ProbeObservation }
+
+// add keeps the largest packet that reached an open target and the smallest
+// that a guarded one did not answer; one of unknown size counts as small.
+func (p *pairProbes) add(in *Input, o snapshot.ProbeObservation) {
+	switch {
+	case o.Outcome == v1alpha1.OutcomeOK && in.isOpen(o):
+		if p.open == nil || o.Bytes > p.open.Bytes {
+			p.open = &o
+		}
+	case o.Outcome == v1alpha1.OutcomeTimeout && in.isGuarded(o):
+		if p.guarded == nil || o.Bytes < p.guarded.Bytes {
+			p.guarded = &o
+		}
+	}
+}
+
+// tellApart: an open target was reached and a guarded one was not, and the size
+// of the packets is no reason.
+func (p *pairProbes) tellApart(small int) (open, guarded string, ok bool) {
+	if p.open == nil || p.guarded == nil || p.guarded.Bytes > max(small, p.open.Bytes) {
+		return "", "", false
+	}
+	return p.open.Source, p.guarded.Source, true
+}
+
+// trace follows the observed packet through the model; ok is false when a pod
+// is not known or has no address of the family.
+func (in *Input) trace(o snapshot.ProbeObservation) (datapath.Result, bool) {
+	from, to := in.Snapshot.PodByName(o.From.Namespace, o.From.Pod), in.Snapshot.PodByName(o.To.Namespace, o.To.Pod)
+	if from == nil || to == nil || in.Model == nil {
+		return datapath.Result{}, false
+	}
+	a, okA := datapath.PodEnd(from, o.Family)
+	b, okB := datapath.PodEnd(to, o.Family)
+	if !okA || !okB {
+		return datapath.Result{}, false
+	}
+	protocol := o.Protocol
+	if protocol == "HTTP" || protocol == "" {
+		protocol = "TCP"
+	}
+	return in.Model.Trace(datapath.Flow{From: a, To: b, Family: o.Family, Protocol: protocol, Port: o.To.Port}), true
 }
 
 func (w *witnessed) add(o snapshot.ProbeObservation, text string) {
@@ -75,7 +184,7 @@ func (w *witnessed) source(in *Input, o snapshot.ProbeObservation) {
 	w.arrived = o.Source
 	switch node := in.Snapshot.NodeByName(o.From.Node); {
 	case o.SourceSeen == o.From.IP:
-		w.refuted = true
+		w.sawPod = true
 		w.add(o, fmt.Sprintf("%s on %s saw %s, the pod's own address", end(o.To), o.To.Node, seen))
 	case node != nil && hasAddr(node, seen):
 		w.confirmed = true
@@ -95,8 +204,20 @@ func counts(in *Input, o snapshot.ProbeObservation, family string) bool {
 }
 
 func isDrop(o snapshot.ProbeObservation) bool {
-	return o.DropReason == "Policy denied" &&
-		(o.SourceIdentity == policy.RemoteNode || o.SourceIdentity == policy.KubeAPIServer)
+	return o.DropReason == datapath.PolicyDenied && isNodeIdentity(o.SourceIdentity)
+}
+
+// isNodeIdentity: a name, a label ("reserved:remote-node", several joined by
+// commas) or a number of another node's identity: 6 is remote-node, 7 is
+// kube-apiserver (pkg/identity/numericidentity.go:95-138, 1.18.6).
+func isNodeIdentity(identity string) bool {
+	for _, word := range strings.FieldsFunc(identity, func(r rune) bool { return r == ',' || r == ' ' }) {
+		switch strings.TrimPrefix(word, "reserved:") {
+		case policy.RemoteNode, policy.KubeAPIServer, "6", "7":
+			return true
+		}
+	}
+	return false
 }
 
 // isOpen: declared so, or its namespace is known to have no policy.
@@ -118,11 +239,11 @@ func (in *Input) policiesKnown() bool {
 	return in.Snapshot.Read("NetworkPolicy") && (in.Snapshot.Read("CiliumNetworkPolicy") || len(in.Snapshot.Policies) > 0)
 }
 
-// anyDropped: some class of pod traffic of the family is lost by the model, or
-// may be for all that is known.
-func (in *Input) anyDropped(family string) bool {
+// anyDropped: some class of pod traffic of the family from the nodes in question
+// is lost by the model, or may be for all that is known.
+func (in *Input) anyDropped(family string, from func(node string) bool) bool {
 	for _, c := range in.Analysis.Classes {
-		if c.Family == family && c.Kind == datapath.KindPodPod && !c.Hypothetical && c.Result.Delivered != snapshot.Yes {
+		if c.Family == family && from(c.From.Node) && c.Kind == datapath.KindPodPod && !c.Hypothetical && c.Result.Delivered != snapshot.Yes {
 			return true
 		}
 	}

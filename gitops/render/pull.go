@@ -327,3 +327,13 @@ type limited struct {
 	io.Reader
 	io.Closer
 }
+
+// Fits reports whether a chart's version is the one, or in the range, that a
+// release names. What is no version is compared as text.
+func Fits(want, have string) bool {
+	if strings.TrimPrefix(want, "v") == strings.TrimPrefix(have, "v") {
+		return true
+	}
+	_, err := choose(want, []string{have})
+	return err == nil
+}

@@ -244,3 +244,37 @@ func TestLoadChartErrors(t *testing.T) {
 		t.Errorf("too large a file: %v", err)
 	}
 }
+
+func TestFits(t *testing.T) {
+	for _, test := range []struct {
+		want, have string
+		fits       bool
+	}{
+		{"1.18.6", "1.18.6", true}, {"v1.18.6", "1.18.6", true}, {"1.17.4", "1.18.6", false},
+		{"1.18.x", "1.18.6", true}, {">=1.18.0 <1.19.0", "1.18.6", true}, {"1.17.x", "1.18.6", false},
+		{"latest", "1.18.6", false}, {"latest", "latest", true},
+	} {
+		if got := Fits(test.want, test.have); got != test.fits {
+			t.Errorf("%s in %s: %v", test.have, test.want, got)
+		}
+	}
+}
+
+// An object that stands in is read, and the chart's own is left alone.
+func TestWith(t *testing.T) {
+	r := newRendered(map[string]string{"a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\ndata: {k: old}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: two}\ndata: {k: other}\n"})
+	obj, ok := r.Find("ConfigMap", "one")
+	if !ok {
+		t.Fatal("one is not found")
+	}
+	obj["data"] = map[string]any{"k": "new"}
+	with := r.With(obj)
+	for name, want := range map[string]string{"one": "new", "two": "other"} {
+		if got, _ := with.ConfigMap(name); got["k"] != want {
+			t.Errorf("%s holds %v, want %s", name, got, want)
+		}
+	}
+	if got, _ := r.ConfigMap("one"); got["k"] != "old" {
+		t.Errorf("the chart's own now holds %v", got)
+	}
+}

@@ -16,6 +16,8 @@ import (
 // not part of it.
 type Rendered struct {
 	files map[string]string // template to its output
+	// replaced are objects by KIND/NAME that stand in for those of the chart.
+	replaced map[string]map[string]any
 
 	once    sync.Once
 	objects map[string]map[string]any
@@ -28,6 +30,26 @@ func newRendered(files map[string]string) *Rendered {
 		}
 	}
 	return &Rendered{files: files}
+}
+
+// Find returns an object by kind and name, the first if several namespaces
+// have one.
+func (r *Rendered) Find(kind, name string) (obj map[string]any, ok bool) { return r.find(kind, name) }
+
+// With returns a render in which the given objects stand in for the chart's of
+// the same kind and name, as after a post-renderer. [Rendered.Find],
+// [Rendered.ConfigMap] and [Rendered.PodTemplateChecksum] read them; the lists
+// and comparisons are still those of the chart's own output.
+func (r *Rendered) With(objects ...map[string]any) *Rendered {
+	out := &Rendered{files: r.files, replaced: map[string]map[string]any{}}
+	for k, o := range r.replaced {
+		out.replaced[k] = o
+	}
+	for _, o := range objects {
+		kind, _ := o["kind"].(string)
+		out.replaced[kind+"/"+meta(o, "name")] = o
+	}
+	return out
 }
 
 // ConfigMap returns the data of a ConfigMap, such as cilium-config or
@@ -145,6 +167,9 @@ func (r *Rendered) RestartedBy(o *Rendered) []string {
 
 // find parses only the documents that can be the object.
 func (r *Rendered) find(kind, name string) (map[string]any, bool) {
+	if obj, ok := r.replaced[kind+"/"+name]; ok {
+		return obj, true
+	}
 	for _, file := range sortedKeys(r.files) {
 		text := r.files[file]
 		if !strings.Contains(text, kind) || !strings.Contains(text, name) {

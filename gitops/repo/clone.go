@@ -25,12 +25,53 @@ func IsURL(s string) bool {
 	return scpLike.MatchString(s)
 }
 
+// Redact is a URL fit to be shown: without the password and without the query
+// and the fragment, which can hold tokens. What is no URL is returned as it is,
+// but for a password before an @.
+func Redact(from string) string {
+	if u, err := url.Parse(from); err == nil && u.Scheme != "" && u.Host != "" {
+		u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment = "", false, "", ""
+		if u.User != nil && u.Scheme != "ssh" {
+			// A token can stand in the place of the user's name.
+			u.User = url.User("xxxxx")
+		}
+		return u.Redacted()
+	}
+	if scheme, rest, ok := strings.Cut(from, "://"); ok {
+		if i := strings.LastIndex(rest, "@"); i >= 0 {
+			rest = "xxxxx@" + rest[i+1:]
+		}
+		rest, _, _ = strings.Cut(rest, "?")
+		rest, _, _ = strings.Cut(rest, "#")
+		return scheme + "://" + rest
+	}
+	return from
+}
+
+// cloneError keeps the cause for [errors.Is] and shows it without the secrets
+// that the URL holds.
+type cloneError struct {
+	text  string
+	cause error
+}
+
+func (e *cloneError) Error() string { return e.text }
+func (e *cloneError) Unwrap() error { return e.cause }
+
+// urlSecret finds the userinfo and the query of a URL inside a sentence.
+var urlSecret = regexp.MustCompile(`([a-z][a-z0-9+.-]*://)(?:[^\s/@"']*@)?([^\s?#"']*)(?:[?#][^\s"']*)?`)
+
+func failed(from, why string, cause error) error {
+	said := urlSecret.ReplaceAllString(strings.ReplaceAll(cause.Error(), from, Redact(from)), "$1$2")
+	return &cloneError{text: "clone " + Redact(from) + ": " + why + said, cause: cause}
+}
+
 // Clone clones the default branch of a repository, with its history, into dir,
 // which must be empty. It sends no credentials but those of a running SSH agent.
 func Clone(ctx context.Context, from, dir string) error {
 	if u, err := url.Parse(from); err == nil && u.User != nil && u.Scheme != "ssh" {
 		if _, has := u.User.Password(); has {
-			return fmt.Errorf("clone %s: a URL with a password in it is refused; clone it yourself and give --repo DIR", u.Redacted())
+			return fmt.Errorf("clone %s: a URL with a password in it is refused; clone it yourself and give --repo DIR", Redact(from))
 		}
 	}
 	_, err := git.PlainCloneContext(ctx, dir, false, &git.CloneOptions{URL: from, SingleBranch: true, Tags: git.NoTags})
@@ -38,9 +79,9 @@ func Clone(ctx context.Context, from, dir string) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed):
-		return fmt.Errorf("clone %s: it needs credentials; clone it yourself and give --repo DIR: %w", from, err)
+		return failed(from, "it needs credentials; clone it yourself and give --repo DIR: ", err)
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
-		return fmt.Errorf("clone %s: the repository is empty: %w", from, err)
+		return failed(from, "the repository is empty: ", err)
 	}
-	return fmt.Errorf("clone %s: %w", from, err)
+	return failed(from, "", err)
 }

@@ -20,7 +20,7 @@ func (r *Release) Affects(file string) []string {
 	vars := r.variableSources(file)
 	for _, k := range r.at.all {
 		if r.reads(k, file) || len(vars) > 0 && (substitutes(k, vars) || substitutes(r.applied(k), vars)) {
-			out = append(out, k.String())
+			out = append(out, r.perCluster(k)...)
 		}
 	}
 	if !r.reads(r.at.eff, file) && slices.ContainsFunc(r.at.parts, func(p part) bool { return p.File == file }) {
@@ -29,6 +29,48 @@ func (r *Release) Affects(file string) []string {
 	out = append(out, r.helmfiles(file)...)
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// perCluster names a Kustomization once for each entry point from which it is
+// applied, when there are several: the same file then serves several clusters.
+func (r *Release) perCluster(k *flux) []string {
+	entries := r.entries(k)
+	if len(entries) < 2 {
+		return []string{k.String()}
+	}
+	var out []string
+	for _, e := range entries {
+		out = append(out, fmt.Sprintf("%s (applied from %s)", k, e))
+	}
+	return out
+}
+
+// entries are the paths from which Flux reaches a Kustomization, sorted: those
+// of its ancestors that no other one applies.
+func (r *Release) entries(k *flux) []string {
+	all := append(slices.Clone(r.at.all), syncRoots(r.at.t, r.at.ix)...)
+	found := map[string]bool{}
+	seen := map[*flux]bool{k: true}
+	queue := []*flux{k}
+	for len(queue) > 0 {
+		at := queue[0]
+		queue = queue[1:]
+		top := true
+		for _, p := range all {
+			if p == at || p.doc.file == at.doc.file && p.doc.index == at.doc.index || at.doc.node == nil || !p.live || !r.reads(p, at.doc.file) {
+				continue
+			}
+			top = false
+			if !seen[p] {
+				seen[p] = true
+				queue = append(queue, p)
+			}
+		}
+		if top && at.live {
+			found[at.path] = true
+		}
+	}
+	return sortedKeys(found)
 }
 
 // applied is a Kustomization as its parent applies it. Each parent is built

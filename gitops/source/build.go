@@ -77,7 +77,7 @@ func (b *builder) build(k *flux, keep func(file string) bool) ([]built, error) {
 }
 
 func (b *builder) run(k *flux, keep func(string) bool) ([]built, error) {
-	fs := filesys.MakeFsInMemory()
+	fs := newFS()
 	units := b.g.closure(k.path, k.extra...)
 	kept := keptUnits(units, keep)
 	custom := false

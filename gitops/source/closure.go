@@ -272,15 +272,15 @@ func (g *graph) set(dir string) map[string]bool {
 	g.sets[dir] = s
 	for _, u := range g.closure(dir) {
 		if u.kfile != "" {
-			s[u.kfile] = true
+			s[u.kfile], s[g.t.real(u.kfile)] = true, true
 		}
 		for _, e := range u.entries {
 			if e.path != "" && !e.dir {
-				s[e.path] = true
+				s[e.path], s[g.t.real(e.path)] = true, true
 			}
 		}
 		for _, f := range u.reads {
-			s[f] = true
+			s[f], s[g.t.real(f)] = true, true
 		}
 	}
 	return s

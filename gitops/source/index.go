@@ -170,6 +170,7 @@ func (t *tree) object(files []string, kind, namespace, name string) (document, b
 			if d.id.kind != kind || d.id.name != name {
 				continue
 			}
+			d.file = t.real(d.file)
 			if d.id.namespace == namespace {
 				return d, true
 			}

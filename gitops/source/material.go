@@ -137,7 +137,7 @@ func (r *resolver) locateGenerated(p *part, u *unit, o built, key string) bool {
 			}
 			src, err := r.t.read(f)
 			p.Name = text(child(gen, "name"))
-			p.File, p.Line, p.YAMLPath, p.Block = f, 1, nil, false
+			p.File, p.Line, p.YAMLPath, p.Block = r.t.real(f), 1, nil, false
 			p.Writable, p.Why = err == nil && string(src) == p.raw, ""
 			if !p.Writable {
 				p.Why = "another generator or a patch replaces the text"

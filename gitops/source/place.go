@@ -141,7 +141,7 @@ func (r *Release) placeNew(p Place, segs []string) Place {
 	case part.Block:
 		p.Block = part.YAMLPath
 	}
-	p.Chain = []string{fmt.Sprintf("no source sets it; %s takes it", p.File)}
+	p.Chain = append([]string{fmt.Sprintf("no source sets it; %s takes it", p.File)}, r.Where(p.Path).Chain...)
 	return p
 }
 

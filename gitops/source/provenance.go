@@ -31,6 +31,9 @@ type Provenance struct {
 	// Chain tells the story in merge order, one sentence per source that sets
 	// the path: "a.yaml:52 sets fd00:101::/48, wins".
 	Chain []string
+	// Opaque names the later sources that may override the value and cannot be
+	// read, as "Secret kube-system/cilium-values".
+	Opaque []string
 }
 
 // spot is one source's setting of a path.
@@ -55,6 +58,14 @@ func (r *Release) Where(path string) Provenance {
 	win := winner(spots, p.Value)
 	for i, s := range spots {
 		p.Chain = append(p.Chain, r.sentence(s, i == win, spots, win))
+	}
+	last := -1
+	if win >= 0 {
+		last = spots[win].part
+	}
+	p.Opaque = r.opaqueAfter(last, segs)
+	for _, o := range p.Opaque {
+		p.Chain = append(p.Chain, fmt.Sprintf("may be overridden by %s, which cannot be read", o))
 	}
 	if !p.Found || win < 0 {
 		return p
@@ -106,6 +117,29 @@ func (r *Release) sentence(s spot, wins bool, spots []spot, win int) string {
 		return text + ", merged with " + spots[win].at.String()
 	}
 	return text + ", overridden by " + spots[win].at.String()
+}
+
+// opaqueAfter names the sources after a part that may set the path and cannot
+// be read.
+func (r *Release) opaqueAfter(part int, segs []string) []string {
+	var out []string
+	for i, p := range r.at.parts {
+		if i <= part || !p.Unreadable || p.TargetPath != "" && !related(splitPath(p.TargetPath), segs) {
+			continue
+		}
+		name := fmt.Sprintf("%s %s/%s", p.Kind, r.Namespace, p.Name)
+		if p.ref.Optional {
+			name = "optional " + name
+		}
+		out = append(out, name)
+	}
+	return out
+}
+
+// related: one path leads to, or above, the other.
+func related(a, b []string) bool {
+	n := min(len(a), len(b))
+	return equalSegs(a[:n], b[:n])
 }
 
 func isMap(v any) bool { _, ok := v.(map[string]any); return ok }

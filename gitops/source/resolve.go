@@ -66,6 +66,7 @@ func (r *resolver) resolve(ctx context.Context) (*Release, error) {
 	for _, p := range parts {
 		rel.Sources = append(rel.Sources, p.ValuesSource)
 	}
+	rel.Unresolved = r.vars.unresolved(rel.Values)
 	rel.Missing = append(r.missing, r.b.notes[r.eff.String()]...)
 	slices.Sort(rel.Missing)
 	rel.Missing = slices.Compact(rel.Missing)
@@ -86,14 +87,19 @@ func (r *resolver) describe(rel *Release) {
 	}
 	rel.ReleaseName = releaseName(rel, stringAt(r.obj, "spec", "targetNamespace"), stringAt(r.obj, "spec", "releaseName"))
 	spec, _ := r.obj["spec"].(map[string]any)
-	rel.Suspended, _ = spec["suspend"].(bool)
+	if suspended, _ := spec["suspend"].(bool); suspended {
+		rel.SuspendedBy = append(rel.SuspendedBy, fmt.Sprintf("HelmRelease %s/%s (%s:%d)", rel.Namespace, rel.Name, rel.File, rel.Line))
+	}
 	for _, k := range r.eff.lineage() {
 		if k.doc.node != nil {
 			rel.Kustomizations = append(rel.Kustomizations, k.describe())
-			suspended, _ := k.spec["suspend"].(bool)
-			rel.Suspended = rel.Suspended || suspended
+			if suspended, _ := k.spec["suspend"].(bool); suspended {
+				rel.SuspendedBy = append(rel.SuspendedBy, fmt.Sprintf("%s (%s:%d)", k, k.doc.file, k.doc.line))
+			}
 		}
 	}
+	rel.Suspended = len(rel.SuspendedBy) > 0
+	rel.PostRenderers = postRenderers(spec["postRenderers"])
 }
 
 // releaseName is helm-controller's default: TARGETNAMESPACE-NAME when a target
@@ -134,6 +140,7 @@ func (r *resolver) find(o built) (document, bool) {
 			best = d
 		}
 	}
+	best.file = r.t.real(best.file)
 	return best, best.node != nil
 }
 
@@ -192,6 +199,8 @@ func (r *resolver) miss(format string, args ...any) {
 	r.missing = append(r.missing, fmt.Sprintf(format, args...))
 }
 
+const notInRepository = "it is not in the repository"
+
 // referenced resolves one item of valuesFrom.
 func (r *resolver) referenced(ref meta.ValuesReference) (part, error) {
 	p := part{ref: ref, secret: ref.Kind == "Secret"}
@@ -199,11 +208,12 @@ func (r *resolver) referenced(ref meta.ValuesReference) (part, error) {
 	where := fmt.Sprintf("%s %s/%s key %s", ref.Kind, r.namespace, ref.Name, ref.GetValuesKey())
 	if !r.fromBuild(&p) && !r.fromTree(&p) {
 		if p.Why == "" {
-			p.Why = "it is not in the repository"
+			p.Why = notInRepository
 		}
-		if !ref.Optional || p.Why != "it is not in the repository" {
+		if !ref.Optional || p.Why != notInRepository {
 			r.miss("%s: %s", where, p.Why)
 		}
+		p.Unreadable = !ref.Optional || p.secret || p.Why != notInRepository
 		return p, nil
 	}
 	p.found = true
@@ -241,7 +251,24 @@ func (p *part) parseError(where string, err error) error {
 	if _, perr := parse(p.File, []byte(p.data)); perr != nil && !p.Block && p.File != "" {
 		return perr
 	}
+	if line := templateLine(p.data); line > 0 && p.File != "" {
+		if p.Block {
+			line += p.Line
+		}
+		return fmt.Errorf("%s:%d: the values hold a template expression ({{ … }}), which Flux does not render: quote it, or render the template first; remediate edits only plain YAML", p.File, line)
+	}
 	return fmt.Errorf("%s: not valid YAML: %w", where, err)
+}
+
+// templateLine is the first line with an unquoted template expression, or 0.
+func templateLine(src string) int {
+	for i, l := range strings.Split(src, "\n") {
+		l, _, _ = strings.Cut(l, " #")
+		if at := strings.Index(l, "{{"); at >= 0 && !strings.ContainsAny(l[:at], `'"#`) {
+			return i + 1
+		}
+	}
+	return 0
 }
 
 func stringAt(m map[string]any, fields ...string) string {

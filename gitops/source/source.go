@@ -50,7 +50,16 @@ type Release struct {
 	// Kustomizations are the Flux Kustomizations that apply the release, from
 	// the entry point down.
 	Kustomizations []string
-	Suspended      bool
+	// Suspended: Flux does not reconcile the release. SuspendedBy names the
+	// HelmRelease or the Kustomizations that have spec.suspend set.
+	Suspended   bool
+	SuspendedBy []string
+	// PostRenderers are spec.postRenderers, which change the rendered manifests;
+	// see [Release.PostRender].
+	PostRenderers []PostRenderer
+	// Unresolved are the values that hold a variable which only a source that
+	// cannot be read may set, by path: they are not known.
+	Unresolved []Unresolved
 
 	at state
 }
@@ -98,6 +107,8 @@ type ValuesSource struct {
 	// Writable is false when File cannot be edited to change them; Why says so.
 	Writable bool
 	Why      string
+	// Unreadable: it may set values, and cannot be read; Why says so.
+	Unreadable bool
 }
 
 // Path is YAMLPath as one string, with "\." for a dot in a key.

@@ -252,3 +252,47 @@ func (b *builder) effective(ix *index, k *flux) *flux {
 	}
 	return k
 }
+
+// Unresolved is a value that holds a variable nobody in the repository sets,
+// while a source of variables cannot be read.
+type Unresolved struct {
+	// Path is the Helm value's path.
+	Path string
+	// Variables are the names, sorted.
+	Variables []string
+	// Why says which sources cannot be read.
+	Why string
+}
+
+// unresolved lists the values that hold an unknown variable, sorted by path.
+func (vs *variables) unresolved(values map[string]any) []Unresolved {
+	if len(vs.opaque) == 0 {
+		return nil
+	}
+	var out []Unresolved
+	why := strings.Join(vs.opaque, "; ")
+	walkStrings(values, nil, func(path []string, s string) {
+		if names := vs.unknown(s); len(names) > 0 {
+			slices.Sort(names)
+			out = append(out, Unresolved{Path: joinPath(path), Variables: names, Why: why})
+		}
+	})
+	return out
+}
+
+// walkStrings visits every string below v in the order of the keys.
+func walkStrings(v any, path []string, visit func(path []string, s string)) {
+	at := func(seg string) []string { return append(slices.Clone(path), seg) }
+	switch x := v.(type) {
+	case string:
+		visit(path, x)
+	case map[string]any:
+		for _, k := range sortedKeys(x) {
+			walkStrings(x[k], at(k), visit)
+		}
+	case []any:
+		for i, e := range x {
+			walkStrings(e, at("["+itoa(i)+"]"), visit)
+		}
+	}
+}

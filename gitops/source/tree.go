@@ -117,6 +117,11 @@ func (t *tree) read(p string) ([]byte, error) {
 		}
 		return b, nil
 	}
+	if len(t.overlay) > 0 {
+		if b := t.overlay[t.real(p)]; b != nil {
+			return b, nil
+		}
+	}
 	info, err := t.root.Stat(p)
 	if err != nil {
 		return nil, t.explain(p, err)

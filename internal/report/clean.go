@@ -70,6 +70,9 @@ func line(s string) string {
 	return visible(strings.Join(strings.FieldsFunc(redact(s), breaks), " "))
 }
 
+// Line makes s one printable line without credentials, for a terminal.
+func Line(s string) string { return line(s) }
+
 func breaks(r rune) bool { return r == ' ' || r == '\t' || r == '\n' || r == '\r' }
 
 // clip cuts s to n bytes at a rune boundary and marks the cut.

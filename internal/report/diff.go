@@ -3,6 +3,7 @@ package report
 import (
 	"errors"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -22,7 +23,7 @@ type DiffOptions struct {
 }
 
 // Diff writes the unified diff of one candidate. A plan without findings has an
-// empty diff; a plan that abstained is an error that says why.
+// empty diff, and so has one that abstained: the caller says why, elsewhere.
 func Diff(w io.Writer, p *v1alpha1.Plan, opt DiffOptions) error {
 	if p == nil {
 		return errors.New("no plan to print: the document is empty")
@@ -32,9 +33,6 @@ func Diff(w io.Writer, p *v1alpha1.Plan, opt DiffOptions) error {
 		return err
 	}
 	if len(p.Candidates) == 0 {
-		if p.Abstained != "" {
-			return errors.New("no change is proposed, so there is no diff: " + line(p.Abstained))
-		}
 		return nil
 	}
 	text := p.Candidates[0].Diff
@@ -53,6 +51,13 @@ func terminalDiff(text string, on ink) string {
 	return b.String()
 }
 
+// contextSecret is an unchanged line of a diff whose key is that of a credential
+// or a certificate. Values there are nobody's business; the diff itself has them
+// so that it applies.
+var contextSecret = regexp.MustCompile(`(?i)^( [\s-]*["']?[\w./-]*(?:passw\w*|passphrase|token|secret|credentials?|key|certt?|crt|pem|private\w*)["']?\s*:\s*)\S.*$`)
+
+func maskContext(l string) string { return contextSecret.ReplaceAllString(l, "${1}"+mask) }
+
 // diffLines are the lines of a diff for a page: visible, without credentials,
 // long lines and long diffs cut.
 func diffLines(text string, mostLines int) []string {
@@ -66,7 +71,7 @@ func diffLines(text string, mostLines int) []string {
 			rest++
 			continue
 		}
-		lines = append(lines, visible(redact(clip(strings.TrimRight(l, "\r\n"), maxLine))))
+		lines = append(lines, visible(redact(maskContext(clip(strings.TrimRight(l, "\r\n"), maxLine)))))
 	}
 	if rest > 0 {
 		lines = append(lines, more(rest))

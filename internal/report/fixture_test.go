@@ -66,6 +66,7 @@ func variants(t testing.TB) []variant {
 		{"incident", incident(t)},
 		{"healthy", healthy(incident(t))},
 		{"abstained", abstained(incident(t))},
+		{"unjudged", unjudged(incident(t))},
 		{"unrendered", unrendered(incident(t))},
 		{"tried", triedBefore(incident(t))},
 		{"warnings", warnings(incident(t))},
@@ -76,6 +77,13 @@ func variants(t testing.TB) []variant {
 // healthy is a plan without findings.
 func healthy(p *v1alpha1.Plan) *v1alpha1.Plan {
 	return &v1alpha1.Plan{Subject: p.Subject, Facts: p.Facts}
+}
+
+// unjudged is a plan without findings because a value is not known.
+func unjudged(p *v1alpha1.Plan) *v1alpha1.Plan {
+	p = healthy(p)
+	p.Abstained = "nothing can be judged while values are not known: ipv6NativeRoutingCIDR: it is ${N6}, and Secret flux-system/cluster-secrets is not in the repository"
+	return p
 }
 
 // abstained is a predicted finding for which nothing safe is known.

@@ -129,6 +129,9 @@ func newPage(v *view) *page {
 		view: v, Title: "Nothing found", Class: "good", About: subject(v.plan.Subject),
 		Checked: checked(v.plan), Supply: supply(v.plan.Facts.Unknown), Drawings: drawings(v.walks()),
 	}
+	if v.unjudged() {
+		p.Title, p.Class = "Not judged", severityClass(v1alpha1.SeverityWarning)
+	}
 	if v.cause != nil {
 		p.Title = orElse(line(v.cause.Summary), line(v.cause.Signature))
 		p.Class = severityClass(v.cause.Severity)

@@ -118,6 +118,9 @@ func mdFirstScreen(v *view) []block {
 
 func mdNothing(p *v1alpha1.Plan) []string {
 	lines := []string{"### Nothing found", "", checked(p)}
+	if p.Abstained != "" {
+		lines = []string{"### Not judged", "", mdBrief(p.Abstained)}
+	}
 	if about := strings.Join(subject(p.Subject), ", "); about != "" {
 		lines = append(lines, "", mdBrief(about))
 	}

@@ -146,10 +146,10 @@ func mdMasquerade(candidates []v1alpha1.Candidate) block {
 		for _, m := range c.Masquerade {
 			b.items = append(b.items, mdRow(mdCodeCell(c.ID), mdCodeCell(m.Destination), mdCell(m.What), mdCell(m.Before), mdCell(m.After)))
 		}
-		for _, r := range c.AddedRange {
+		for _, r := range summarised(c.AddedRange) {
 			b.items = append(b.items, mdRow(mdCodeCell(c.ID), mdCell(r), "added range", "", ""))
 		}
-		for _, r := range c.RemovedRange {
+		for _, r := range summarised(c.RemovedRange) {
 			b.items = append(b.items, mdRow(mdCodeCell(c.ID), mdCell(r), "removed range", "", ""))
 		}
 	}
@@ -225,7 +225,7 @@ func factGroups(f v1alpha1.Facts) []factGroup {
 }
 
 func observedOnly(f v1alpha1.Fact) string {
-	if f.ObservedOnly {
+	if f.ObservedOnly != nil && *f.ObservedOnly {
 		return " (only what was observed)"
 	}
 	return ""

@@ -89,10 +89,17 @@ func trimWord(s string, from, to int) (int, int) {
 	for from < to && strings.IndexByte(`("'[`, s[from]) >= 0 && !strings.Contains(s[from:to], "]:") {
 		from++
 	}
-	for from < to && strings.IndexByte(`)"'].,;`, s[to-1]) >= 0 {
+	for from < to && strings.IndexByte(`)"'].,;`, s[to-1]) >= 0 && !closes(s[from:to]) {
 		to--
 	}
 	return from, to
+}
+
+// closes says whether a word ends in a quote that it opens itself, as in
+// --flag="true".
+func closes(word string) bool {
+	last := word[len(word)-1]
+	return (last == '"' || last == '\'') && strings.Count(word, string(last))%2 == 0
 }
 
 func isTechnical(word string) bool {

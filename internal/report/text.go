@@ -174,10 +174,14 @@ func severityMark(s v1alpha1.Severity) string {
 }
 
 func (t *screen) headline(v *view) {
-	if v.cause == nil {
+	switch {
+	case v.unjudged():
+		t.row(t.paint("? NOT JUDGED", yellow, bold))
+		t.indented(line(v.plan.Abstained), 6)
+	case v.cause == nil:
 		t.row(t.paint("✓ OK · nothing found", green, bold))
 		t.indented(checked(v.plan), 3)
-	} else {
+	default:
 		t.verdict(v.cause)
 	}
 	if about := strings.Join(subject(v.plan.Subject), " · "); about != "" {

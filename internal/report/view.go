@@ -56,6 +56,9 @@ func (v *view) pickCause() {
 	v.others = slices.Concat(findings[:i], findings[i+1:])
 }
 
+// unjudged: nothing was found because nothing could be judged.
+func (v *view) unjudged() bool { return v.cause == nil && v.plan.Abstained != "" }
+
 func (v *view) pickWalks() {
 	for i := range v.plan.Walks {
 		walk := &v.plan.Walks[i]

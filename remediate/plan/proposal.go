@@ -56,6 +56,10 @@ func (p *planner) masqueradeProposals(f v1alpha1.Finding) []proposal {
 	if s.masquerade == cilium.MasqueradeOff {
 		return nil
 	}
+	if p.closes(proposal{families: []string{f.Family}}, in.Settings) {
+		// The values are right: an override of some nodes is what breaks them.
+		return nil
+	}
 	s.written, s.dropped = p.writtenList()
 	var out []proposal
 	out = append(out, s.widen()...)

@@ -457,6 +457,6 @@ func orderText(cs []proven) string {
 		}
 		parts = append(parts, fmt.Sprintf("%s (%s, %s, adds %s)", c.id, masq, keys, c.added))
 	}
-	return "complete proof first, then none of today's unmasqueraded destinations becomes masqueraded, then fewest keys, then the smallest added range, then id; " +
-		"what fits only observed ranges comes last: " + strings.Join(parts, " > ")
+	return "ranked by complete proof, nothing newly masqueraded, fewest keys, smallest added range, id (what holds only observed ranges comes last): " +
+		strings.Join(parts, " > ")
 }

@@ -1,0 +1,168 @@
+package signature
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/remediate-dev/remediate/api/v1alpha1"
+	"github.com/remediate-dev/remediate/detect/cilium"
+	"github.com/remediate-dev/remediate/detect/datapath"
+	"github.com/remediate-dev/remediate/detect/snapshot"
+)
+
+const (
+	restartAgents = "kubectl -n kube-system rollout restart daemonset/cilium"
+	noRefusal     = "no start-up rule of this version refuses the configuration"
+)
+
+func configNotActive() Signature {
+	return Signature{
+		ID:       ConfigNotActive,
+		Title:    "The configuration changed and agents still run the old one",
+		Severity: v1alpha1.SeverityCritical,
+		Explanation: "The agent's configuration is written once, by an init container of its pod. Unless rollOutCiliumPods is set, an upgrade that changes only values " +
+			"updates the ConfigMap, the HelmRelease becomes Ready, and no agent is restarted. A restart of the container alone does not help either: " +
+			"the pods have to be replaced, with " + restartAgents + ". It is critical while traffic fails, else a warning.",
+		Shows:     []string{"Git and the HelmRelease are right and the symptom stays", "cilium_drift_checker_config_delta above 0"},
+		DependsOn: []string{"when the data of cilium-config last changed", "when each agent pod's init container ran"},
+		Confirms:  []string{"an agent pod older than the last change of cilium-config"},
+		Refutes:   []string{"every agent pod younger than the last change of cilium-config"},
+		Neighbours: []Neighbour{
+			{LiveConfigDiffers, "there the ConfigMap itself is not what the repository renders"},
+			{AgentRefusesToStart, "there new agents do not come up"},
+			{NativeRoutingCIDRExcludesPods, "there the configuration is wrong as it is written, and a restart changes nothing"},
+		},
+		Effects:  []string{FluxIsAVictim},
+		Versions: "all",
+		Sources:  []string{"install/kubernetes/cilium/templates/cilium-agent/daemonset.yaml:55-58, 450-515 (1.18.6)"},
+		Detect:   detectConfigNotActive,
+	}
+}
+
+func detectConfigNotActive(in *Input) []v1alpha1.Finding {
+	old := in.oldAgents()
+	if len(old) == 0 {
+		return nil
+	}
+	f := v1alpha1.Finding{
+		Signature: ConfigNotActive, Severity: v1alpha1.SeverityWarning, Confidence: v1alpha1.ConfidenceConfirmed,
+		Summary: fmt.Sprintf("%d of %d agents started before cilium-config last changed and run the previous configuration: %s",
+			len(old), len(in.Snapshot.AgentDaemonSet.Value.Agents), shorten(old, 4)),
+		Evidence: []v1alpha1.Evidence{
+			{Kind: "fact", Text: "cilium-config changed at " + in.Snapshot.AgentConfigChanged.UTC().Format("2006-01-02T15:04:05Z"), Source: in.Snapshot.AgentConfig.Source},
+			{Kind: "fact", Text: "older agents run on " + strings.Join(old, ", "), Source: in.Snapshot.AgentDaemonSet.Source},
+		},
+		Explanation: []string{"Agents read their configuration only when their pod is created. Restart them: " + restartAgents +
+			". Setting rollOutCiliumPods makes the chart do it from then on."},
+	}
+	loss := in.loss(old)
+	if len(loss.evidence) == 0 {
+		return []v1alpha1.Finding{f}
+	}
+	f.Severity = v1alpha1.SeverityCritical
+	f.Summary += "; traffic fails meanwhile"
+	f.Evidence = append(f.Evidence, loss.evidence...)
+	if loss.stays {
+		f.Explanation = append(f.Explanation, "The configuration that is written now would lose packets that were lost too: correct it first, see the other findings, then restart.")
+	} else {
+		f.Explanation = append(f.Explanation, "What the older agents run is not known; nothing that is written now explains the loss.")
+	}
+	f.RuledOut = ruledOutByTheConfig(in)
+	return []v1alpha1.Finding{f}
+}
+
+// oldAgents are the nodes whose agent is older than the configuration, sorted.
+func (in *Input) oldAgents() []string {
+	changed := in.Snapshot.AgentConfigChanged
+	if changed.IsZero() {
+		return nil
+	}
+	var old []string
+	for _, a := range in.Snapshot.AgentDaemonSet.Value.Agents {
+		if !a.Started.IsZero() && a.Started.Before(changed) {
+			old = append(old, a.Node)
+		}
+	}
+	sort.Strings(old)
+	return old
+}
+
+// allAgentsYoung: every agent is known to have started after the change.
+func (in *Input) allAgentsYoung() bool {
+	agents, changed := in.Snapshot.AgentDaemonSet.Value.Agents, in.Snapshot.AgentConfigChanged
+	return !changed.IsZero() && len(agents) > 0 && !slices.ContainsFunc(agents, func(a snapshot.AgentPod) bool { return !a.Started.After(changed) })
+}
+
+// loss is observed traffic that fails on the nodes of older agents.
+type loss struct {
+	evidence []v1alpha1.Evidence
+	// stays: the written configuration loses some of it too.
+	stays bool
+}
+
+func (in *Input) loss(old []string) loss {
+	var out loss
+	for _, o := range in.Snapshot.Probes {
+		_, from := slices.BinarySearch(old, o.From.Node)
+		_, to := slices.BinarySearch(old, o.To.Node)
+		if o.Outcome != v1alpha1.OutcomeTimeout || !counts(in, o, o.Family) || (!from && !to) {
+			continue
+		}
+		r, modelled := in.trace(o)
+		if in.meant(o, r, modelled) {
+			continue
+		}
+		out.stays = out.stays || modelled && r.Delivered == snapshot.No
+		out.evidence = append(out.evidence, v1alpha1.Evidence{Kind: "probe", Source: o.Source,
+			Text: fmt.Sprintf("%s %s %s on %s → %s on %s: %s", o.Protocol, o.Via, end(o.From), o.From.Node, end(o.To), o.To.Node, timeoutText(o))})
+	}
+	for _, o := range in.Snapshot.Flux {
+		if o.Ready == snapshot.No && fetchTimedOut(o.Message) {
+			out.evidence = append(out.evidence, v1alpha1.Evidence{Kind: "log", Source: o.Source, Text: o.Message})
+		}
+	}
+	sortEvidence(out.evidence)
+	return out
+}
+
+// meant: a policy denies the packet although it carries the pod's identity, or
+// nothing says that it should arrive.
+func (in *Input) meant(o snapshot.ProbeObservation, r datapath.Result, modelled bool) bool {
+	switch {
+	case modelled && r.Delivered == snapshot.Yes:
+		return false
+	case modelled && r.DropReason == datapath.PolicyDenied && r.Source == datapath.SourcePod:
+		return true
+	}
+	return !in.isOpen(o) && (!in.isGuarded(o) || otherNamespaces(o))
+}
+
+// ruledOutByTheConfig are neighbours that the written configuration cannot have.
+func ruledOutByTheConfig(in *Input) []v1alpha1.RuledOut {
+	var out []v1alpha1.RuledOut
+	if sparesPods(in) {
+		out = append(out, v1alpha1.RuledOut{Signature: NativeRoutingCIDRExcludesPods, Because: "what the written configuration spares from masquerade holds the pods"})
+	}
+	if in.Start.Starts == snapshot.Yes {
+		out = append(out, v1alpha1.RuledOut{Signature: AgentRefusesToStart, Because: noRefusal})
+	}
+	if in.Live != nil && in.Rendered && len(Differences(in.Config, *in.Live)) == 0 {
+		out = append(out, v1alpha1.RuledOut{Signature: LiveConfigDiffers, Because: "the live cilium-config is what the repository renders"})
+	}
+	return out
+}
+
+// sparesPods: the ranges of the pods are known and no node masquerades what is
+// sent to them.
+func sparesPods(in *Input) bool {
+	for _, family := range in.Families() {
+		pods, _ := in.PodRanges(family)
+		open := slices.ContainsFunc(gaps(in, family), func(g masqueradeGap) bool { return !g.group.unused && g.masquerade != cilium.MasqueradeOff })
+		if len(pods) == 0 || open {
+			return false
+		}
+	}
+	return len(in.Families()) > 0
+}
