@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -56,12 +57,23 @@ func candidateRemark(c v1alpha1.Candidate) string {
 	if !complete(c.Proof) {
 		parts = append(parts, "proof incomplete")
 	}
-	for _, s := range []string{restart(c.Rollout), tried(c.Tried)} {
+	for _, s := range []string{tried(c.Tried), setTo(c)} {
 		if s != "" {
 			parts = append(parts, s)
 		}
 	}
 	return strings.Join(parts, " · ")
+}
+
+// setTo is the value that a candidate of one key sets, or how many keys it has.
+func setTo(c v1alpha1.Candidate) string {
+	switch len(c.Changes) {
+	case 0:
+		return ""
+	case 1:
+		return "→ " + line(fmt.Sprint(c.Changes[0].To))
+	}
+	return fmt.Sprintf("%d keys", len(c.Changes))
 }
 
 // rejected says of every other idea in one line why it is not proposed.

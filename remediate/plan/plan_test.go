@@ -161,7 +161,7 @@ func TestIncidentRejected(t *testing.T) {
 		"disable-ipv6-masquerade":              "breaks",
 		"toggle-bpf-masquerade":                "test the same native routing CIDR",
 		"toggle-host-legacy-routing":           "not in this path",
-		"toggle-socket-lb-host-namespace-only": "not in this path",
+		"toggle-socket-lb-hostns-only": "not in this path",
 		"allow-remote-node-by-policy":          "every pod of every other node",
 	} {
 		if !strings.Contains(got[id], want) {

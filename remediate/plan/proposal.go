@@ -229,10 +229,10 @@ func (s situation) whatPeopleTry() []proposal {
 		{id: "disable-ip" + fam(s.family) + "-masquerade", title: "Turn " + s.family + " masquerade off", considered: true,
 			sets: []Set{{"enable" + s.family + "Masquerade", false}}},
 		toggle("toggle-host-legacy-routing", "bpf.hostLegacyRouting", s.settings.HostLegacyRouting, "Switch bpf.hostLegacyRouting"),
-		toggle("toggle-socket-lb-host-namespace-only", "socketLB.hostNamespaceOnly", s.settings.SocketLBHostNSOnly, "Switch socketLB.hostNamespaceOnly"),
+		toggle("toggle-socket-lb-hostns-only", "socketLB.hostNamespaceOnly", s.settings.SocketLBHostNSOnly, "Switch socketLB.hostNamespaceOnly"),
 		{id: "allow-remote-node-by-policy", title: "Admit remote-node with a CiliumNetworkPolicy", considered: true,
-			because: "a CiliumNetworkPolicy with fromEntities: [remote-node] hides the fault instead of fixing it: " +
-				"every pod of every other node would be let in, whatever its namespace, because all of them look like their node"},
+			because: "it hides the fault: every pod of every other node would be let in. With fromEntities: [remote-node] the namespace no longer matters, " +
+				"because all of them look like their node"},
 	}
 	if !s.settings.IPMasqAgent {
 		out = append(out, toggle("toggle-bpf-masquerade", "bpf.masquerade", bpf, "Switch bpf.masquerade"))

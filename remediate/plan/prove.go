@@ -168,7 +168,7 @@ func (p *planner) whyNoEffect(pr proposal, after cilium.Settings) string {
 		for _, f := range cilium.FlagsOfHelm(s.Path) {
 			touches, _ := cilium.Influences(f.Name, cilium.PartMasquerade)
 			if !touches {
-				parts = append(parts, fmt.Sprintf("%s is not in this path: it cannot change which packets are masqueraded", s.Path))
+				parts = append(parts, fmt.Sprintf("%s is not in this path; it cannot change which packets are masqueraded", s.Path))
 				break
 			}
 		}
@@ -177,14 +177,14 @@ func (p *planner) whyNoEffect(pr proposal, after cilium.Settings) string {
 		return strings.Join(parts, "; ")
 	}
 	if after.IPMasqAgent {
-		return "the list leaves the pods out just as the native routing CIDR does: the same arithmetic, the same drops"
+		return "the same arithmetic, the same drops: the list leaves the pods out just as the native routing CIDR does"
 	}
 	for _, family := range pr.families {
 		if !slices.Equal(spared(after, family), spared(p.in.Facts.Settings, family)) {
 			return "pods would still be masqueraded towards pods of other nodes"
 		}
 	}
-	return "iptables and BPF masquerade test the same native routing CIDR, so the same packets are rewritten either way"
+	return "the same packets are rewritten: iptables and BPF masquerade test the same native routing CIDR"
 }
 
 // closes: with it no pod of the families is masqueraded towards another.
