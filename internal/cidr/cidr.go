@@ -95,6 +95,28 @@ func Difference(a, b []netip.Prefix) []netip.Prefix {
 	return s.Prefixes()
 }
 
+// Set is a union of prefixes that is asked many times.
+type Set struct{ set *netipx.IPSet }
+
+// NewSet builds the union of ps.
+func NewSet(ps []netip.Prefix) Set {
+	var b netipx.IPSetBuilder
+	for _, p := range ps {
+		b.AddPrefix(p)
+	}
+	s, err := b.IPSet()
+	if err != nil {
+		s = &netipx.IPSet{}
+	}
+	return Set{s}
+}
+
+// Covers says whether the union holds all of p.
+func (s Set) Covers(p netip.Prefix) bool { return s.set.ContainsPrefix(p) }
+
+// Overlaps says whether the union shares an address with p.
+func (s Set) Overlaps(p netip.Prefix) bool { return s.set.OverlapsPrefix(p) }
+
 // Overlaps says whether any prefix of as shares an address with p.
 func Overlaps(p netip.Prefix, as ...netip.Prefix) bool {
 	for _, a := range as {

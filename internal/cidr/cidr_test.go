@@ -132,6 +132,18 @@ func TestSupernetIsSmallest(t *testing.T) {
 	})
 }
 
+// A Set answers as the functions on lists do.
+func TestSetAgrees(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a, b, p := prefix(t, "a"), prefix(t, "b"), prefix(t, "p")
+		list := []netip.Prefix{a, b}
+		s := NewSet(list)
+		if s.Covers(p) != CoveredBy(p, list) || s.Overlaps(p) != Overlaps(p, list...) {
+			t.Fatalf("set and list disagree on %s in %v", p, list)
+		}
+	})
+}
+
 // What a change adds and removes, and what stays, make up both sides.
 func TestDifferencePartitions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

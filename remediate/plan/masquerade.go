@@ -117,30 +117,32 @@ func (p *planner) implementationEffects(c *v1alpha1.Candidate, after cilium.Sett
 // knownDestinations compares each known range: pods, services, node networks.
 func (p *planner) knownDestinations(c *v1alpha1.Candidate, family string, was, is []netip.Prefix) {
 	in := p.in.Facts
-	add := func(dst netip.Prefix, what string) {
-		before, after := treated(dst, was), treated(dst, is)
-		if before != after {
-			c.Masquerade = append(c.Masquerade, v1alpha1.MasqueradeChange{Destination: dst.String(), What: what, Before: before, After: after})
+	sparedNow, sparedThen := cidr.NewSet(was), cidr.NewSet(is)
+	add := func(dsts []netip.Prefix, what string) {
+		for _, dst := range few(dsts) {
+			before, after := treated(dst, sparedNow), treated(dst, sparedThen)
+			if before != after {
+				c.Masquerade = append(c.Masquerade, v1alpha1.MasqueradeChange{Destination: dst.String(), What: what, Before: before, After: after})
+			}
 		}
 	}
 	pods, _ := in.PodRanges(family)
-	for _, r := range pods {
-		add(r.Prefix, "pods of other nodes")
-	}
-	for _, r := range in.Snapshot.ServiceRange(family) {
-		before, after := treated(r.Prefix, was), treated(r.Prefix, is)
-		if before != after {
-			c.Masquerade = append(c.Masquerade, v1alpha1.MasqueradeChange{Destination: r.Prefix.String(),
-				What: "services (translated to a pod first: no effect)", Before: before, After: after})
+	add(prefixes(pods), "pods of other nodes")
+	add(prefixes(in.Snapshot.ServiceRange(family)), "services (translated to a pod first: no effect)")
+	add(nodeNetworks(p, family), "hosts on the nodes' network (the nodes themselves are always spared)")
+}
+
+// mostRanges is how many ranges a person still reads one by one.
+const mostRanges = 32
+
+// few is the list, or its hull when it is too long to be read.
+func few(ps []netip.Prefix) []netip.Prefix {
+	if len(ps) > mostRanges {
+		if hull, err := cidr.Supernet(ps...); err == nil {
+			return []netip.Prefix{hull}
 		}
 	}
-	for _, n := range nodeNetworks(p, family) {
-		before, after := treated(n, was), treated(n, is)
-		if before != after {
-			c.Masquerade = append(c.Masquerade, v1alpha1.MasqueradeChange{Destination: n.String(),
-				What: "hosts on the nodes' network (the nodes themselves are always spared)", Before: before, After: after})
-		}
-	}
+	return ps
 }
 
 // nodeNetworks are the on-link networks of node addresses: /64 and /24.
@@ -162,11 +164,11 @@ func nodeNetworks(p *planner, family string) []netip.Prefix {
 	return out
 }
 
-func treated(dst netip.Prefix, spared []netip.Prefix) string {
+func treated(dst netip.Prefix, spared cidr.Set) string {
 	switch {
-	case cidr.CoveredBy(dst, spared):
+	case spared.Covers(dst):
 		return "not masqueraded"
-	case cidr.Overlaps(dst, spared...):
+	case spared.Overlaps(dst):
 		return "partly masqueraded"
 	}
 	return "masqueraded"

@@ -103,6 +103,8 @@ type planner struct {
 	// and before the analysis under the current one.
 	base   datapath.Input
 	before datapath.Analysis
+	// root is the model that the others are derived from.
+	root *datapath.Model
 	// current is the model under the current configuration, and assumed says that
 	// its nodes are not real.
 	current *datapath.Model

@@ -157,12 +157,12 @@ func TestIncidentRejected(t *testing.T) {
 		got[r.ID] = r.Because
 	}
 	for id, want := range map[string]string{
-		"ip-masq-agent-with-native-cidr-only":  "same arithmetic",
-		"disable-ipv6-masquerade":              "breaks",
-		"toggle-bpf-masquerade":                "test the same native routing CIDR",
-		"toggle-host-legacy-routing":           "not in this path",
-		"toggle-socket-lb-hostns-only": "not in this path",
-		"allow-remote-node-by-policy":          "every pod of every other node",
+		"ip-masq-agent-with-native-cidr-only": "same arithmetic",
+		"disable-ipv6-masquerade":             "breaks",
+		"toggle-bpf-masquerade":               "test the same native routing CIDR",
+		"toggle-host-legacy-routing":          "not in this path",
+		"toggle-socket-lb-hostns-only":        "not in this path",
+		"allow-remote-node-by-policy":         "every pod of every other node",
 	} {
 		if !strings.Contains(got[id], want) {
 			t.Errorf("%s rejected because %q, want %q in it", id, got[id], want)

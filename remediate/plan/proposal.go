@@ -3,7 +3,6 @@ package plan
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
@@ -187,14 +186,15 @@ func (s situation) masqAgent() proposal {
 // pods, where the list does not hold them yet: of every family that would be
 // masqueraded, because a list that is given replaces the agent's built-in one.
 func (s situation) sparedList() []any {
-	list := slices.Clone(s.written)
+	held := cidr.NewSet(s.written)
+	seen := map[netip.Prefix]bool{}
 	var out []any
-	for _, p := range list {
+	for _, p := range s.written {
 		out = append(out, p.String())
 	}
 	add := func(p netip.Prefix) {
-		if p.IsValid() && !cidr.CoveredBy(p.Masked(), list) {
-			list = append(list, p)
+		if p.IsValid() && !held.Covers(p.Masked()) && !seen[p] {
+			seen[p] = true
 			out = append(out, p.String())
 		}
 	}
@@ -211,7 +211,7 @@ func (s situation) sparedList() []any {
 		}
 		add(s.settings.NativeRoutingCIDR[family])
 		if family == s.family {
-			for _, p := range s.pods {
+			for _, p := range few(s.pods) {
 				add(p)
 			}
 		}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -16,9 +17,30 @@ import (
 
 // model builds the datapath under another configuration, everything else equal.
 func (p *planner) model(cfg cilium.Config) (*datapath.Model, error) {
-	in := p.base
-	in.Config = cfg
-	return datapath.New(in)
+	if p.root == nil {
+		in := p.base
+		in.Config = cfg
+		return datapath.New(in)
+	}
+	return p.root.WithPerNode(cfg, p.perNode(cfg))
+}
+
+// perNode lays what single nodes override today over another configuration.
+func (p *planner) perNode(cfg cilium.Config) map[string]cilium.Config {
+	out := make(map[string]cilium.Config, len(p.base.PerNode))
+	for node, own := range p.base.PerNode {
+		next := cfg
+		next.Values = maps.Clone(cfg.Values)
+		for key, sides := range cilium.Delta(p.base.Config, own) {
+			if sides[1] == nil {
+				delete(next.Values, key)
+				continue
+			}
+			next.Values[key] = *sides[1]
+		}
+		out[node] = next
+	}
+	return out
 }
 
 // setGrain tells the analyses every range that a proposal names, so that all of
@@ -42,8 +64,9 @@ func (p *planner) setGrain(ps []proposal) {
 	if len(seen) == 0 && !p.assumed {
 		return
 	}
+	p.base.Config = p.in.Current.Config
 	if m, err := p.model(p.in.Current.Config); err == nil {
-		p.current, p.before = m, m.Analyse()
+		p.root, p.current, p.before = m, m, m.Analyse()
 	}
 }
 
