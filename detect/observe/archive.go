@@ -80,7 +80,7 @@ func (a *archive) read(path string) error {
 		if err != nil {
 			return err
 		}
-		defer z.Close()
+		defer func() { _ = z.Close() }()
 		return a.tar(z)
 	case len(head) == 512 && string(head[257:262]) == "ustar":
 		return a.tar(f)

@@ -292,12 +292,12 @@ func (b *builder) readWorkloads() {
 	if v, source := versions.winner(); v != "" {
 		b.snap.AgentImageVersion = snapshot.Known(v, source)
 	}
-	for _, key := range sortedKeys(b.deployments) {
-		b.snap.Operator = snapshot.Known(b.deployments[key].state(), b.deployments[key].source())
-		break
+	if keys := sortedKeys(b.deployments); len(keys) > 0 {
+		d := b.deployments[keys[0]]
+		b.snap.Operator = snapshot.Known(d.state(), d.source())
 	}
-	for _, key := range sortedKeys(b.daemonSets) {
-		d := b.daemonSets[key]
+	if keys := sortedKeys(b.daemonSets); len(keys) > 0 {
+		d := b.daemonSets[keys[0]]
 		state := d.state()
 		state.Agents = agents
 		b.snap.AgentDaemonSet = snapshot.Known(state, d.source())

@@ -124,9 +124,9 @@ func FuzzApply(f *testing.F) {
 			return
 		}
 		for _, c := range []edit.Change{
-			edit.Change{Document: doc, Path: path, Value: value},
-			edit.Change{Document: doc, Path: path, Value: []any{value, []edit.KV{{Key: value, Value: 1}}}},
-			edit.Change{Document: doc, Path: path, Remove: true},
+			{Document: doc, Path: path, Value: value},
+			{Document: doc, Path: path, Value: []any{value, []edit.KV{{Key: value, Value: 1}}}},
+			{Document: doc, Path: path, Remove: true},
 		} {
 			out, err := edit.Apply(src, c)
 			var refusal *edit.Error

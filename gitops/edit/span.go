@@ -105,7 +105,8 @@ func (e *editor) flowEnd(n *yaml.Node, off int) int {
 }
 
 func (e *editor) scalarEnd(n *yaml.Node, off, indent int) int {
-	end, ok := off, true
+	var end int
+	var ok bool
 	switch {
 	case n.Style&yaml.DoubleQuotedStyle != 0:
 		end, ok = quotedEnd(e.src.bytes, off, '"')

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"text/template"
@@ -55,7 +56,7 @@ func (c *Chart) Render(values map[string]any, opts Options) (*Rendered, error) {
 	}
 	// Templates can change values with set; the chart's defaults are shared.
 	top["Values"] = copyOf(top["Values"])
-	files, err := engine.Engine{CustomTemplateFuncs: placeholders()}.Render(ch, top)
+	files, err := engine.Engine{CustomTemplateFuncs: placeholders()}.RenderWithContext(context.Background(), ch, top)
 	if err != nil {
 		return nil, explain(err)
 	}

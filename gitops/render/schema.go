@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/common/util"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 )
@@ -53,5 +52,5 @@ func (c *Chart) accepts(values map[string]any) bool {
 		return false
 	}
 	merged, err := util.CoalesceValues(c.chart, values)
-	return err == nil && s.Validate(common.Values(merged).AsMap()) == nil
+	return err == nil && s.Validate(merged.AsMap()) == nil
 }

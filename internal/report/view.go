@@ -272,10 +272,5 @@ func tried(t *v1alpha1.Tried) string {
 	return s
 }
 
-// badge names severity and confidence.
-func badge(f *v1alpha1.Finding) string {
-	return line(string(f.Severity)) + " · " + line(string(f.Confidence))
-}
-
 // more is the line that stands for the cut rest of a list.
 func more(n int) string { return fmt.Sprintf("… and %d more (%s)", n, everything) }
