@@ -125,7 +125,7 @@ func (t *screen) rollout(v *view) {
 	var rows []string
 	note := line(v.best.Rollout.Note)
 	if r := restart(v.best.Rollout); r != "" {
-		note = strings.TrimSuffix(r+". "+note, " ")
+		note = strings.TrimSuffix(r+": "+note, ": ")
 	}
 	rows = append(rows, t.bullet("•", note, 2)...)
 	for _, s := range v.best.SideEffects[:min(2, len(v.best.SideEffects))] {
