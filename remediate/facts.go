@@ -205,7 +205,7 @@ func (r *Run) makePlan(ctx context.Context) error {
 		}
 		p.Notices = append(p.Notices, v1alpha1.Evidence{Kind: "rule", Text: n.ID + ": " + n.Message, Source: n.Source})
 	}
-	in := plan.Input{Facts: r.facts, Findings: r.findings, Current: r.current, Render: r.renderSets, History: r.history, HistoryNote: r.historyNote, Hold: r.hold(),
+	in := plan.Input{Facts: r.facts, Findings: r.findings, Current: r.current, Render: r.renderSets, History: r.history, Hold: r.hold(),
 		Running: len(r.snapshot.AgentDaemonSet.Value.Agents) > 0}
 	if r.chart != nil {
 		in.Default = r.chart.Default

@@ -26,6 +26,17 @@ func changed(c v1alpha1.Candidate) map[string]any {
 	return out
 }
 
+func candidate(t *testing.T, p v1alpha1.Plan, id string) v1alpha1.Candidate {
+	t.Helper()
+	for _, c := range p.Candidates {
+		if c.ID == id {
+			return c
+		}
+	}
+	t.Fatalf("no %s among %v, rejected %+v", id, ids(p.Candidates), p.Rejected)
+	return v1alpha1.Candidate{}
+}
+
 // Both families wrong: one change cures both, and it comes first.
 func TestBothFamilies(t *testing.T) {
 	values := with(incidentValues(), []Set{{"enableIPv4Masquerade", true}, {"ipv4NativeRoutingCIDR", "10.102.0.0/16"}})
@@ -49,6 +60,9 @@ func TestMasqAgentListIsKept(t *testing.T) {
 	}
 	t.Run("the list is right and the agent is off", func(t *testing.T) {
 		p := make1(t, with(incidentValues(), list("192.168.0.0/16", "fd00:101:224::/60", "fd00:101::/48")), incidentSnapshot())
+		if len(p.Candidates) == 0 {
+			t.Fatalf("no candidate, rejected %+v", p.Rejected)
+		}
 		for _, c := range p.Candidates {
 			if got, ok := changed(c)["ipMasqAgent.config.nonMasqueradeCIDRs"]; ok {
 				t.Errorf("%s rewrites a list that holds the pods: %v", c.ID, got)
@@ -58,23 +72,14 @@ func TestMasqAgentListIsKept(t *testing.T) {
 	t.Run("pods are added", func(t *testing.T) {
 		p := make1(t, with(incidentValues(), append(list("192.168.0.0/16", "fd00:101::/48"), Set{"bpf.masquerade", true})), incidentSnapshot())
 		want := []any{"192.168.0.0/16", "fd00:101::/48", "fd00:101:224::/60"}
-		if len(p.Candidates) == 0 {
-			t.Fatalf("rejected %+v", p.Rejected)
-		}
-		for _, c := range p.Candidates {
-			if c.ID == "extend-ip-masq-agent" {
-				if diff := cmp.Diff(want, changed(c)["ipMasqAgent.config.nonMasqueradeCIDRs"]); diff != "" {
-					t.Errorf("list (-want +got):\n%s", diff)
-				}
-			}
+		if diff := cmp.Diff(want, changed(candidate(t, p, "extend-ip-masq-agent"))["ipMasqAgent.config.nonMasqueradeCIDRs"]); diff != "" {
+			t.Errorf("list (-want +got):\n%s", diff)
 		}
 	})
 	t.Run("an entry that is no CIDR is named", func(t *testing.T) {
 		p := make1(t, with(incidentValues(), append(list("192.168.0.0/16", "fd00:101:224::/60x"), Set{"bpf.masquerade", true})), incidentSnapshot())
-		for _, c := range p.Candidates {
-			if c.ID == "extend-ip-masq-agent" && !strings.Contains(strings.Join(c.SideEffects, " "), "fd00:101:224::/60x") {
-				t.Errorf("side effects %q", c.SideEffects)
-			}
+		if c := candidate(t, p, "extend-ip-masq-agent"); !strings.Contains(strings.Join(c.SideEffects, " "), "fd00:101:224::/60x") {
+			t.Errorf("side effects %q", c.SideEffects)
 		}
 	})
 }

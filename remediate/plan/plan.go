@@ -64,10 +64,8 @@ type Input struct {
 	// Running: agents are known to run the current configuration.
 	Running bool
 	Render  Render
-	// History, newest first, without the current state. HistoryNote says why it
-	// is incomplete; empty when it is complete.
-	History     []State
-	HistoryNote string
+	// History, newest first, without the current state.
+	History []State
 	// Hold, when not empty, is why nothing may be proposed.
 	Hold string
 }

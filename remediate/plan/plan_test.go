@@ -194,6 +194,9 @@ func TestTried(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"widen-native-routing-cidr-aligned": "bbb"}, tried); diff != "" {
 		t.Errorf("a state that differs outside the failing path only counts as tried (-want +got):\n%s", diff)
 	}
+	if len(p.Rejected) == 0 {
+		t.Fatal("nothing is rejected")
+	}
 	for _, r := range p.Rejected {
 		switch r.ID {
 		case "toggle-host-legacy-routing":

@@ -337,7 +337,9 @@ func (p *planner) proof(r Rendered, start cilium.Start, d datapath.Delta) v1alph
 	if p.assumed {
 		out.Notes = append(out.Notes, "no nodes are known: the flows are those of two assumed nodes of one segment, whose pods live in the stated ranges")
 	}
-	out.Flows = v1alpha1.FlowCounts{Fixed: d.Fixed, Broken: d.Broken, Unchanged: d.Unchanged, Unknown: d.Unknown, Examples: flowExamples(d)}
+	const mostExamples = 6
+	out.Flows = d.Counts()
+	out.Flows.Examples = out.Flows.Examples[:min(mostExamples, len(out.Flows.Examples))]
 	return out
 }
 
@@ -353,13 +355,6 @@ func (p *planner) withExample(after *datapath.Model, examples []v1alpha1.FlowExa
 	}
 	own := v1alpha1.FlowExample{From: endText(flow.From), To: endText(flow.To), Family: flow.Family, Before: was.Outcome(), After: is.Outcome(), Flows: 1}
 	return append([]v1alpha1.FlowExample{own}, examples...)
-}
-
-// flowExamples are a few classes that change.
-func flowExamples(d datapath.Delta) []v1alpha1.FlowExample {
-	const most = 6
-	out := slices.Concat([]v1alpha1.FlowExample{}, d.FixedExamples, d.BrokenExamples)
-	return out[:min(most, len(out))]
 }
 
 func configDelta(before, after cilium.Config) map[string]v1alpha1.ConfigDelta {
