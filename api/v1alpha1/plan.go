@@ -118,7 +118,11 @@ type Finding struct {
 	// Explanation is the chain from cause to symptom, one step per entry.
 	Explanation []string   `json:"explanation,omitempty"`
 	Family      string     `json:"family,omitempty"`
-	Evidence    []Evidence `json:"evidence"`
+	// About tells findings of one signature and family apart: the rule, the Helm
+	// value or the object that the finding is about. It does not hold values, so
+	// that a finding stays the same finding while the wrong value changes.
+	About    string     `json:"about,omitempty"`
+	Evidence []Evidence `json:"evidence"`
 	// Lacked names evidence that would have raised the confidence.
 	Lacked   []string   `json:"lacked,omitempty"`
 	RuledOut []RuledOut `json:"ruledOut"`
@@ -153,6 +157,11 @@ type Candidate struct {
 	SideEffects []string `json:"sideEffects"`
 	// Affects names everything that reads an edited file.
 	Affects []string `json:"affects"`
+	// Effects say what changes for each Kustomization of Affects once it is built
+	// again; the intended change of the release itself is not repeated.
+	Effects []Effect `json:"effects,omitempty"`
+	// Copies are the places that bootstrap the cluster with values of their own.
+	Copies []Copy `json:"copies,omitempty"`
 	Tried   *Tried   `json:"tried"`
 	// Masquerade lists known destinations that change between masqueraded and not.
 	Masquerade []MasqueradeChange `json:"masqueradeChanges,omitempty"`
@@ -175,6 +184,33 @@ type Change struct {
 	YAMLPath string `json:"yamlPath"`
 	// Chain lists the sources that set the value, in merge order.
 	Chain []string `json:"chain"`
+	// Source is the chain in one sentence: "set in A:12, overridden in B:40, wins".
+	Source string `json:"source,omitempty"`
+}
+
+// Effect is what an edit changes in one Flux Kustomization.
+type Effect struct {
+	Kustomization string `json:"kustomization"`
+	// Changes are sentences: "HelmRelease kube-system/cilium: ipv6NativeRoutingCIDR fd00:101::/48 → fd00:101::/38".
+	// Empty means that it was built again and does not change.
+	Changes []string `json:"changes"`
+	// Unknown is why it could not be built, before the edit or after.
+	Unknown string `json:"unknown,omitempty"`
+}
+
+// Copy is a value that something besides Flux installs Cilium with: a helmfile,
+// a Talos inline manifest, Terraform.
+type Copy struct {
+	Kind string `json:"kind"`
+	File string `json:"file"`
+	Line int    `json:"line"`
+	// Path is the Helm value's path, or the key of cilium-config.
+	Path  string `json:"path"`
+	Value any    `json:"value"`
+	// Edited says that the candidate changes it too.
+	Edited bool `json:"edited"`
+	// Why says why it is not edited.
+	Why string `json:"why,omitempty"`
 }
 
 // Proof is what was checked before the candidate was proposed.

@@ -71,30 +71,6 @@ type Observation struct {
 	At             string `json:"at,omitempty"`
 }
 
-// CheckResult is the answer of `remediate check`.
-type CheckResult struct {
-	APIVersion string    `json:"apiVersion"`
-	Kind       string    `json:"kind"`
-	Problems   []Problem `json:"problems"`
-	Repairs    []Repair  `json:"repairs"`
-}
-
-// Problem is a finding of the checked state; Introduced says whether the base
-// was free of it.
-type Problem struct {
-	Signature  string     `json:"signature"`
-	Severity   Severity   `json:"severity"`
-	Introduced bool       `json:"introduced"`
-	Summary    string     `json:"summary"`
-	Evidence   []Evidence `json:"evidence"`
-}
-
-// Repair is a finding of the base that the checked state no longer has.
-type Repair struct {
-	Signature string `json:"signature"`
-	Summary   string `json:"summary"`
-}
-
 // DetectResult is the answer of `remediate detect`.
 type DetectResult struct {
 	APIVersion string        `json:"apiVersion"`
