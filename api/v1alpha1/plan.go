@@ -116,8 +116,8 @@ type Finding struct {
 	Confidence Confidence `json:"confidence"`
 	Summary    string     `json:"summary"`
 	// Explanation is the chain from cause to symptom, one step per entry.
-	Explanation []string   `json:"explanation,omitempty"`
-	Family      string     `json:"family,omitempty"`
+	Explanation []string `json:"explanation,omitempty"`
+	Family      string   `json:"family,omitempty"`
 	// About tells findings of one signature and family apart: the rule, the Helm
 	// value or the object that the finding is about. It does not hold values, so
 	// that a finding stays the same finding while the wrong value changes.
@@ -162,7 +162,7 @@ type Candidate struct {
 	Effects []Effect `json:"effects,omitempty"`
 	// Copies are the places that bootstrap the cluster with values of their own.
 	Copies []Copy `json:"copies,omitempty"`
-	Tried   *Tried   `json:"tried"`
+	Tried  *Tried `json:"tried"`
 	// Masquerade lists known destinations that change between masqueraded and not.
 	Masquerade []MasqueradeChange `json:"masqueradeChanges,omitempty"`
 	// AddedRange and RemovedRange are the addresses that the change adds to and
