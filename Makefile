@@ -56,6 +56,7 @@ endif
 
 conformance: need-go ## Compare the model with Cilium's own engine and with the recorded runs
 	cd conformance && $(GO) test -timeout $(TIMEOUT) ./...
+	cd conformance/yamledit && $(GO) test -timeout $(TIMEOUT) ./...
 
 fresh: build ## Check that docs/reference is what the code says
 	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \

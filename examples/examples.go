@@ -1,6 +1,7 @@
 // Package examples holds the bundled incidents, each a repository with its
-// history and a snapshot of its cluster, and the chart that they are rendered
-// with where the build put one beside them.
+// history and a snapshot of its cluster; histories, each a repository in which a
+// person gropes for a fix; and the chart that they are rendered with where the
+// build put one beside them.
 package examples
 
 import (
@@ -22,6 +23,9 @@ import (
 //go:embed all:incidents
 var incidents embed.FS
 
+//go:embed all:histories/*/history.yaml all:histories/*/repo
+var histories embed.FS
+
 //go:embed all:chart
 var charts embed.FS
 
@@ -29,8 +33,13 @@ var charts embed.FS
 const Default = "talos-ipv6-ula"
 
 // Names of the bundled incidents.
-func Names() []string {
-	entries, err := incidents.ReadDir("incidents")
+func Names() []string { return folders(incidents, "incidents") }
+
+// Histories are the names of the bundled histories.
+func Histories() []string { return folders(histories, "histories") }
+
+func folders(root embed.FS, dir string) []string {
+	entries, err := root.ReadDir(dir)
 	if err != nil {
 		return nil
 	}
@@ -81,6 +90,26 @@ func Lay(name, dir string) (repoDir, snapshotDir string, err error) {
 		return "", "", fmt.Errorf("write snapshot of incident %s: %w", name, err)
 	}
 	return repoDir, snapshotDir, nil
+}
+
+// LayHistory makes a Git repository with a history in dir, which must be empty
+// or absent.
+func LayHistory(name, dir string) error {
+	root, err := fs.Sub(histories, path.Join("histories", name))
+	if err != nil {
+		return err
+	}
+	if _, err := fs.Stat(root, "repo"); err != nil {
+		return fmt.Errorf("no bundled history %q: there are %s", name, strings.Join(Histories(), ", "))
+	}
+	steps, author, err := replay(root)
+	if err != nil {
+		return fmt.Errorf("history %s: %w", name, err)
+	}
+	if err := repo.Layout(dir, author, steps); err != nil {
+		return fmt.Errorf("lay out history %s: %w", name, err)
+	}
+	return nil
 }
 
 // replay turns history.yaml into the content of each commit. An incident

@@ -220,6 +220,9 @@ func (r *Run) caveats(p *v1alpha1.Plan) {
 		p.Notices = append(p.Notices, v1alpha1.Evidence{Kind: "config", Source: fmt.Sprintf("%s:%d", r.release.File, r.release.Line),
 			Text: "spec.postRenderers change what the chart renders; they are applied to cilium-config, ip-masq-agent and the agents' DaemonSet here"})
 	}
+	r.noteVariables(p)
+	r.noteAgreed(p)
+	r.noteCopies(p)
 	for i := range p.Candidates {
 		c := &p.Candidates[i]
 		for _, ch := range c.Changes {

@@ -225,3 +225,117 @@ func TestWriteBehindLink(t *testing.T) {
 		t.Errorf("diff\n%s", res.Plan.Candidates[0].Diff)
 	}
 }
+
+// A Secret that cannot be read is weighed against the live configuration: what
+// the rest renders is live, or it is not, or nothing live is known.
+func TestUnreadableSecretIsWeighed(t *testing.T) {
+	const secret = "    - {kind: Secret, name: s6}\n"
+	liveConfig := func(t *testing.T, opts Options, from, to string) {
+		t.Helper()
+		name := filepath.Join(opts.Snapshot, "cilium-config.yaml")
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(b), from) {
+			t.Fatalf("cilium-config without %s", from)
+		}
+		write(t, name, strings.Replace(string(b), from, to, 1))
+	}
+	unknown := func(opts Options) (string, string, string) {
+		p := mustPlan(t, opts).Plan
+		notices := ""
+		for _, n := range p.Notices {
+			notices += n.Text + "\n"
+		}
+		return strings.Join(p.Facts.Unknown, "\n"), p.Abstained, notices
+	}
+
+	opts := layIncident(t, examples.Default)
+	extend(t, opts, releaseFile, secret)
+	if u, abstained, notices := unknown(opts); strings.Contains(u, "s6") || abstained != "" || !strings.Contains(notices, "Secret kube-system/s6 cannot be read; the live cilium-config is what") {
+		t.Errorf("equal: unknown %q, abstained %q, notices %q", u, abstained, notices)
+	}
+
+	opts = layIncident(t, examples.Default)
+	extend(t, opts, releaseFile, secret)
+	liveConfig(t, opts, "fd00:101::/48", "fd00:101::/47")
+	u, abstained, _ := unknown(opts)
+	if !strings.Contains(u, "what Secret kube-system/s6 sets") || !strings.Contains(abstained, "ipv6-native-routing-cidr") || strings.Contains(abstained, "/47") {
+		t.Errorf("differs: unknown %q, abstained %q", u, abstained)
+	}
+
+	opts = layIncident(t, examples.Default)
+	extend(t, opts, releaseFile, secret)
+	liveConfig(t, opts, "debug: \"false\"", "debug: \"true\"")
+	if u, _, _ := unknown(opts); !strings.Contains(u, "differs in debug, which does not decide") {
+		t.Errorf("differs elsewhere: unknown %q", u)
+	}
+
+	opts = layIncident(t, examples.Default)
+	extend(t, opts, releaseFile, secret)
+	if err := os.Remove(filepath.Join(opts.Snapshot, "cilium-config.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if u, _, _ := unknown(opts); !strings.Contains(u, "what Secret kube-system/s6 sets, which cannot be read; with --snapshot") {
+		t.Errorf("nothing live: unknown %q", u)
+	}
+}
+
+// An env file behind a generator is written, and who else uses the variable is
+// said.
+func TestVariableInEnvFile(t *testing.T) {
+	opts := layIncident(t, examples.Default)
+	values := filepath.Join(opts.Repo, appDir+"values.yaml")
+	b, err := os.ReadFile(values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, values, strings.Replace(string(b), "fd00:101::/48", "${POD6}", 1))
+	extend(t, opts, ksFile, strings.Replace(fromSecret, "{kind: Secret, name: cluster-secrets}", "{kind: ConfigMap, name: network}", 1))
+	write(t, filepath.Join(opts.Repo, "kubernetes/apps/settings/kustomization.yaml"),
+		"configMapGenerator: [{name: network, namespace: flux-system, envs: [network.env]}]\ngeneratorOptions: {disableNameSuffixHash: true}\n")
+	write(t, filepath.Join(opts.Repo, "kubernetes/apps/settings/network.env"), "# pods\nPOD6=fd00:101::/48\n")
+	write(t, filepath.Join(opts.Repo, "kubernetes/flux/settings.yaml"),
+		"apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: settings, namespace: flux-system}\nspec: {path: ./kubernetes/apps/settings, sourceRef: {kind: GitRepository, name: flux-system}}\n")
+	write(t, filepath.Join(opts.Repo, "kubernetes/flux/other.yaml"),
+		"apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: other, namespace: flux-system}\nspec:\n  path: ./kubernetes/other\n  sourceRef: {kind: GitRepository, name: flux-system}\n  postBuild: {substituteFrom: [{kind: ConfigMap, name: network}]}\n")
+	write(t, filepath.Join(opts.Repo, "kubernetes/other/cm.yaml"), "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: default}\ndata: {pods: \"${POD6}\"}\n")
+	p := mustPlan(t, opts).Plan
+	if len(p.Candidates) == 0 {
+		t.Fatalf("no candidate: %q, %+v", p.Abstained, p.Rejected)
+	}
+	c := p.Candidates[0]
+	if ch := c.Changes[0]; ch.File != "kubernetes/apps/settings/network.env" || ch.Line != 2 || ch.YAMLPath != "POD6" {
+		t.Errorf("change %+v", ch)
+	}
+	if !strings.Contains(c.Diff, "-POD6=fd00:101::/48\n+POD6=fd00:101::/38\n") {
+		t.Errorf("diff %s", c.Diff)
+	}
+	if !slices.Contains(c.SideEffects, "variable POD6 is also used by Kustomization flux-system/other") {
+		t.Errorf("side effects %q", c.SideEffects)
+	}
+}
+
+func TestOfflineFetchesNoBases(t *testing.T) {
+	_, err := Plan(context.Background(), Options{Repo: t.TempDir(), Offline: true, AllowRemoteBases: true})
+	if err == nil || !strings.Contains(err.Error(), "--offline and --allow-remote-bases contradict each other") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestUnintendedNamesValues(t *testing.T) {
+	want := map[string]any{"a": map[string]any{"b": 1.0, "c": "x"}, "d": []any{1.0}, "e": 1.0, "f": 1.0}
+	for _, test := range []struct {
+		got  map[string]any
+		want string
+	}{
+		{map[string]any{"a": map[string]any{"b": 2.0, "c": "x"}, "d": []any{1.0}, "e": 1.0, "f": 1.0}, "values: a.b differ"},
+		{map[string]any{"a": map[string]any{"b": 1.0}, "d": []any{1.0}, "e": 1.0, "f": 1.0, "g": 1.0}, "values: a.c, g differ"},
+		{map[string]any{}, "values: a, d, e and 1 more differ"},
+	} {
+		if err := unintended(want, test.got); !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%v misses %q", err, test.want)
+		}
+	}
+}

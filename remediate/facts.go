@@ -38,6 +38,10 @@ func (r *Run) signatureInput(ctx context.Context) (*signature.Input, error) {
 	if in.DeadKeys, err = r.deadKeys(ctx); err != nil {
 		return nil, err
 	}
+	if err := r.readCopies(ctx); err != nil {
+		return nil, err
+	}
+	in.Copies = r.copyValues()
 	in.ModelInput = datapath.Input{Config: in.Config, PerNode: perNode(in.Config, r.snapshot), Snapshot: r.snapshot}
 	in.Model, err = datapath.New(in.ModelInput)
 	if err != nil {

@@ -34,6 +34,11 @@ type Options struct {
 	CiliumVersion                     string
 
 	AllowRemoteBases bool
+	// WithCopies changes the places too that install Cilium besides Flux with the
+	// same values: helmfiles, Talos inline manifests and the like.
+	WithCopies bool
+	// ExplainInFile writes a short comment with the reason above each changed value.
+	ExplainInFile bool
 	// Progress is told what happens; nil is silent.
 	Progress func(format string, args ...any)
 }
@@ -62,6 +67,9 @@ func withHint(err error, hint string) error { return &Error{Err: err, hint: hint
 func (o *Options) validate() error {
 	if o.Snapshot != "" && o.Cluster != nil && !o.ClusterOptional {
 		return withHint(fmt.Errorf("--snapshot and --context contradict each other"), "give the one that the facts should come from")
+	}
+	if o.Offline && o.AllowRemoteBases {
+		return withHint(fmt.Errorf("--offline and --allow-remote-bases contradict each other"), "drop one of them")
 	}
 	for _, f := range []struct {
 		flag   string

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"reflect"
 	"sort"
@@ -40,6 +42,7 @@ func (r *Run) renderCurrent(ctx context.Context) error {
 	}
 	r.current = cur
 	r.sayUnresolved()
+	r.weighUnreadable()
 	return nil
 }
 
@@ -72,17 +75,20 @@ func (r *Run) liveVersion() string {
 }
 
 func (r *Run) loadChart(ctx context.Context) error {
+	if r.withoutChart {
+		return nil
+	}
 	path := r.opts.Chart
 	if path == "" {
 		var err error
-		if path, err = r.pullChart(ctx); err != nil {
+		if path, err = r.charts.path(r.chartKey(), func() (string, error) { return r.pullChart(ctx) }); err != nil {
 			r.opts.progress("no chart: %v", err)
 			r.unknown = append(r.unknown, "the chart "+r.release.Chart.Name+" "+r.release.Chart.Version+
 				" was not to be had, so nothing was rendered: start-up rules and datapath were checked on an approximation; give --chart DIR|TGZ")
 			return nil
 		}
 	}
-	chart, err := render.LoadChart(path)
+	chart, err := r.charts.load(path)
 	if err != nil {
 		return err
 	}
@@ -99,7 +105,10 @@ func (r *Run) loadChart(ctx context.Context) error {
 // itself, in the cache, or in its registry.
 func (r *Run) pullChart(ctx context.Context) (string, error) {
 	if r.release.Chart.Local {
-		p := filepath.Join(r.root, filepath.FromSlash(r.release.Chart.Path))
+		p, err := r.folder(r.release.Chart.Path)
+		if err != nil {
+			return "", err
+		}
 		if _, err := os.Stat(filepath.Join(p, "Chart.yaml")); err == nil {
 			return p, nil
 		}
@@ -161,7 +170,7 @@ func (r *Run) renderSets(sets []plan.Set) (plan.Rendered, error) {
 		return plan.Rendered{}, fmt.Errorf("rebuild the values after the edit: %w", err)
 	}
 	if want := intended(r.release.Values, sets); !reflect.DeepEqual(normal(values), normal(want)) {
-		return plan.Rendered{}, errors.New("the edit does not give the intended values: another source sets the same keys")
+		return plan.Rendered{}, unintended(normal(want), normal(values))
 	}
 	out, err := r.renderValues(r.deciding, values)
 	if err != nil {
@@ -170,7 +179,9 @@ func (r *Run) renderSets(sets []plan.Set) (plan.Rendered, error) {
 	if err := r.comesThrough(out, sets); err != nil {
 		return plan.Rendered{}, err
 	}
-	out.Changes, out.Diff, out.Affects = e.changes, e.diff(r.root), r.affects(e)
+	out.Copies = r.changeCopies(e, sets, out)
+	out.Changes, out.Diff, out.Affects = e.changes, e.diff(r.readFile), r.affects(e)
+	out.Verify = func() ([]v1alpha1.Effect, error) { return r.effects(e.files) }
 	r.edits.keep(out.Diff, e.files)
 	return out, nil
 }
@@ -204,22 +215,11 @@ func (r *Run) editOne(e *edited, s plan.Set) error {
 			return err
 		}
 	}
-	value := s.Value
-	switch {
-	case place.Format != "":
-		value = strings.ReplaceAll(place.Format, "%s", fmt.Sprint(value))
-	case place.Variable != "":
-		value = fmt.Sprint(value)
+	change := edit.Change{Document: place.Document, Path: place.YAMLPath, Value: s.Value}
+	if r.opts.ExplainInFile {
+		change.Comment = s.Why
 	}
-	change := edit.Change{Document: place.Document, Path: place.YAMLPath, Value: value}
-	var out []byte
-	var err error
-	if place.Block != nil {
-		change.Document = 0
-		out, err = edit.ApplyBlock(src, place.Document, place.Block, change)
-	} else {
-		out, err = edit.Apply(src, change)
-	}
+	out, err := writeAt(src, place, change)
 	if err != nil {
 		return fmt.Errorf("%s: %w", place.File, err)
 	}
@@ -230,6 +230,12 @@ func (r *Run) editOne(e *edited, s plan.Set) error {
 
 // readFile reads a file of the checkout, never through a symlink out of it.
 func (r *Run) readFile(name string) ([]byte, error) {
+	if b, ok := r.files[path.Clean(name)]; ok {
+		if b == nil {
+			return nil, fmt.Errorf("read %s: %w", name, fs.ErrNotExist)
+		}
+		return b, nil
+	}
 	root, err := os.OpenRoot(r.root)
 	if err != nil {
 		return nil, fmt.Errorf("open the checkout: %w", err)
@@ -244,7 +250,7 @@ func (r *Run) readFile(name string) ([]byte, error) {
 
 // change describes one edit, with the line that it ends up on.
 func (r *Run) change(s plan.Set, place source.Place, out []byte) v1alpha1.Change {
-	c := v1alpha1.Change{Path: s.Path, To: s.Value, File: place.File, Line: place.Line, YAMLPath: edit.FormatPath(place.YAMLPath), Chain: place.Chain}
+	c := v1alpha1.Change{Path: s.Path, To: s.Value, File: place.File, Line: place.Line, YAMLPath: yamlPath(place), Chain: place.Chain}
 	if w := r.release.Where(s.Path); w.Found && !w.Secret {
 		c.From = w.Value
 	}
@@ -256,20 +262,24 @@ func (r *Run) change(s plan.Set, place source.Place, out []byte) v1alpha1.Change
 	if c.Chain == nil {
 		c.Chain = []string{}
 	}
+	c.Source = strings.Join(c.Chain, "; ")
 	return c
 }
 
 func position(src []byte, p source.Place) (line, column int, found bool, err error) {
-	if p.Block != nil {
+	switch {
+	case p.Env != "":
+		return p.Line, 1, p.Line > 0, nil
+	case p.Block != nil:
 		return edit.PositionBlock(src, p.Document, p.Block, p.YAMLPath)
 	}
 	return edit.Position(src, p.Document, p.YAMLPath)
 }
 
-func (e *edited) diff(root string) string {
+func (e *edited) diff(read func(name string) ([]byte, error)) string {
 	var b strings.Builder
 	for _, f := range sortedFiles(e.files) {
-		before, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(f)))
+		before, err := read(f)
 		if err != nil {
 			continue
 		}

@@ -47,6 +47,9 @@ type Run struct {
 	live        *cilium.Config
 	// postUnknown is why the release's post-renderers could not be applied.
 	postUnknown string
+	// agreed names the sources of values that cannot be read and that, as the live
+	// configuration shows, set nothing that matters.
+	agreed string
 	// doubts name what of the configuration is not known and decides the findings.
 	doubts   []string
 	facts    *signature.Input
@@ -56,8 +59,23 @@ type Run struct {
 	history     []plan.State
 	historyNote string
 	plan        v1alpha1.Plan
+	// copies are what installs Cilium besides Flux.
+	copies []source.Copy
 	// edits are the files that each candidate changes, by candidate and path.
 	edits *editLog
+
+	// files stand in front of the working tree, as [source.Options] has it, when
+	// another state than the working tree is judged.
+	files map[string][]byte
+	// given is a snapshot that was read before; charts and stated likewise share
+	// what several runs need. Nil: the run reads for itself.
+	given  *snapshot.Snapshot
+	charts *charts
+	stated *statements
+	// withoutChart judges the values alone.
+	withoutChart bool
+	// folders hold what was written out of files, until the run is closed.
+	folders []string
 }
 
 // step is one entry of the list.
@@ -117,6 +135,9 @@ func (r *Run) close() {
 	if r.temporary != "" {
 		_ = os.RemoveAll(r.temporary)
 	}
+	for _, dir := range r.folders {
+		_ = os.RemoveAll(dir)
+	}
 }
 
 func (r *Run) openRepository(ctx context.Context) error {
@@ -155,10 +176,15 @@ func (r *Run) clone(ctx context.Context, from string) (string, error) {
 }
 
 func (r *Run) findRelease(ctx context.Context) error {
-	rel, err := source.Find(ctx, source.Options{Root: r.root, Release: r.opts.Release, ClusterPath: r.opts.ClusterPath, AllowRemoteBases: r.opts.AllowRemoteBases})
+	rel, err := source.Find(ctx, source.Options{Root: r.root, Release: r.opts.Release, ClusterPath: r.opts.ClusterPath, AllowRemoteBases: r.opts.AllowRemoteBases, Submodules: r.submodules()})
 	if err != nil {
 		return err
 	}
+	return r.take(rel)
+}
+
+// take makes a release the subject of the run.
+func (r *Run) take(rel *source.Release) error {
 	r.release = rel
 	if err := r.inspectSources(); err != nil {
 		return err
@@ -166,13 +192,18 @@ func (r *Run) findRelease(ctx context.Context) error {
 	for _, m := range rel.Missing {
 		r.unknown = append(r.unknown, "values: "+m)
 	}
-	settings, err := source.ReadSettings(r.root)
+	settings, err := source.ReadSettings(r.root, r.files)
 	if err != nil {
-		return err
+		return &settingsError{err}
 	}
 	r.scope = settings.For(rel.Namespace+"/"+rel.Name, path.Dir(rel.File))
 	return nil
 }
+
+// settingsError is a fault of .remediate.yaml, which no cluster reads.
+type settingsError struct{ error }
+
+func (e *settingsError) Unwrap() error { return e.error }
 
 // inspectSources refuses values that cannot be read as they stand: encrypted
 // files, templates, YAML bombs. A Secret among the sources is no such file: what
@@ -195,9 +226,16 @@ func (r *Run) inspectSources() error {
 
 // observe fills the snapshot: a folder or archive, a cluster, or nothing.
 func (r *Run) observe(ctx context.Context) error {
+	if r.given != nil {
+		r.snapshot = r.given
+		return nil
+	}
 	from := r.opts.Snapshot
 	if from == "" && (r.opts.Cluster == nil || r.opts.ClusterOptional) && r.scope.Snapshot.Value != "" {
-		from = filepath.Join(r.root, filepath.FromSlash(r.scope.Snapshot.Value))
+		var err error
+		if from, err = r.folder(r.scope.Snapshot.Value); err != nil {
+			return err
+		}
 		r.opts.progress("facts come from %s, which %s names", r.scope.Snapshot.Value, r.scope.Snapshot.Source)
 	}
 	switch {

@@ -62,7 +62,7 @@ type question struct{ kind, family string }
 // else did. Two files with different answers (two clusters in one repository)
 // are no answer: it is said, and a flag or .remediate.yaml decides.
 func (r *Run) fromFiles(known []observe.StatedFact) ([]observe.StatedFact, error) {
-	facts, err := source.Stated(r.root)
+	facts, err := r.statedByFiles()
 	if err != nil {
 		return nil, fmt.Errorf("read what the repository states about its networks: %w", err)
 	}

@@ -143,6 +143,9 @@ func (g masqueradeGap) finding(in *Input, id string) v1alpha1.Finding {
 		Family:     g.family,
 		Summary:    g.group.summary(g.summary(id)),
 	}
+	if !g.group.base {
+		f.About = g.group.overriders()
+	}
 	f.Evidence = g.configEvidence(in)
 	if g.group.unused || g.masquerade == cilium.MasqueradeOff {
 		g.masked(&f)
@@ -240,7 +243,11 @@ func (g masqueradeGap) masked(f *v1alpha1.Finding) {
 // judge sets severity and confidence from what was observed and modelled.
 func (g masqueradeGap) judge(in *Input, w witnessed, f *v1alpha1.Finding) {
 	lack := func(text string) { f.Lacked = append(f.Lacked, text) }
-	if in.Snapshot.Read("Node") && len(in.Snapshot.Nodes) == 1 {
+	if why := g.group.unenforced(); why != "" {
+		f.Severity = v1alpha1.SeverityWarning
+		f.Summary += "; masked while " + why
+		lack("enforced policies: " + why)
+	} else if in.Snapshot.Read("Node") && len(in.Snapshot.Nodes) == 1 {
 		f.Severity = v1alpha1.SeverityWarning
 		lack("a second node: on one node nothing is masqueraded between pods")
 	} else if in.policiesKnown() && !in.anyDropped(g.family, g.group.has) {

@@ -269,6 +269,18 @@ func (g nodeGroup) has(node string) bool {
 	return found
 }
 
+// unenforced says why no policy drops anything on these nodes; empty when they
+// may (pkg/policy/repository.go:360, pkg/option/config.go PolicyAuditMode, 1.18.6).
+func (g nodeGroup) unenforced() string {
+	switch {
+	case g.settings.PolicyEnforcement == "never":
+		return "policyEnforcementMode is never"
+	case g.settings.PolicyAuditMode:
+		return "policyAuditMode only logs what policies would drop"
+	}
+	return ""
+}
+
 func (g nodeGroup) names() string { return shorten(g.nodes, 4) }
 
 func (g nodeGroup) overriders() string {

@@ -70,6 +70,8 @@ type Input struct {
 	Analysis   datapath.Analysis
 	// DeadKeys are values that no template reads.
 	DeadKeys []DeadKey
+	// Copies are the values that installations besides Flux set as well.
+	Copies []CopyValue
 	// Where tells the file:line that decides a Helm value; it may return "".
 	Where func(helmPath string) string
 }
@@ -119,7 +121,8 @@ func All() []Signature {
 		nativeRoutingCIDR(), ipMasqAgent(), serviceRange(),
 		agentRefuses(), chartRefuses(), keyWithoutEffect(), liveDiffers(),
 		configNotActive(), directRouteSkipped(), noRoute(), nodeMask(),
-		fluxVictim(), mtuMismatch(),
+		fluxVictim(), mtuMismatch(), bootstrapCopy(),
+		changeBreaksFlows(), faultOnlyMasked(), valueOverridden(), releaseDoesNotBuild(), releaseRemoved(),
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].ID < out[j].ID })
 	return out

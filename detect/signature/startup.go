@@ -48,7 +48,7 @@ func detectAgentRefuses(in *Input) []v1alpha1.Finding {
 			who = "cilium-operator"
 		}
 		f := v1alpha1.Finding{
-			Signature: AgentRefusesToStart, Severity: v1alpha1.SeverityCritical, Confidence: v1alpha1.ConfidencePredicted,
+			Signature: AgentRefusesToStart, Severity: v1alpha1.SeverityCritical, Confidence: v1alpha1.ConfidencePredicted, About: r.ID,
 			Summary:  fmt.Sprintf("%s refuses to start with this configuration (rule %s): %s", who, r.ID, r.Message),
 			Evidence: []v1alpha1.Evidence{{Kind: "rule", Text: r.ID + ": " + r.Message, Source: r.Source}},
 		}
@@ -139,7 +139,7 @@ func keyWithoutEffect() Signature {
 
 func deadKey(k DeadKey) v1alpha1.Finding {
 	f := v1alpha1.Finding{
-		Signature: ValuesKeyHasNoEffect, Severity: v1alpha1.SeverityWarning, Confidence: v1alpha1.ConfidenceConfirmed,
+		Signature: ValuesKeyHasNoEffect, Severity: v1alpha1.SeverityWarning, Confidence: v1alpha1.ConfidenceConfirmed, About: k.Path,
 		Summary: fmt.Sprintf("%s does nothing: no template of the chart reads it", k.Path),
 		Evidence: []v1alpha1.Evidence{
 			{Kind: "config", Text: k.Path + ": " + k.Value, Source: k.Source},

@@ -1,6 +1,7 @@
 package edit
 
 import (
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -20,8 +21,15 @@ type Change struct {
 	// Value is a scalar, []string, []any, map[string]any (written sorted,
 	// "enabled" first), []KV (written in its order) or *yaml.Node; nil is null.
 	Value any
-	// Remove deletes the entry at Path; Value is ignored.
+	// Remove deletes the entry at Path; Value and Comment are ignored.
 	Remove bool
+	// Comment is written above what changes, in the file's way to write comments:
+	// above the key, item or line that holds it. It is left out when nothing
+	// changes, when it stands there already, and where no comment can stand (JSON).
+	Comment string
+	// Shared allows a change that aliases carry elsewhere: the anchored value is
+	// changed, also where Path leads through an alias to it.
+	Shared bool
 }
 
 // Apply makes the changes, one after the other, and returns the new text. The
@@ -48,9 +56,6 @@ type result struct {
 	docs    []*yaml.Node
 }
 
-// strategies to write a change, tried in order: entry by entry, or the whole value anew.
-var strategies = []bool{false, true}
-
 // step makes one change. It modifies docs.
 func step(src []byte, docs []*yaml.Node, c Change) (result, error) {
 	v, err := toNode(c.Value)
@@ -61,7 +66,7 @@ func step(src []byte, docs []*yaml.Node, c Change) (result, error) {
 		return result{}, refuse(ErrPath, 0, "the path is empty")
 	}
 	if len(docs) == 0 && c.Document <= 0 {
-		return fill(src, c.Path, v, c.Remove)
+		return fill(src, c, v)
 	}
 	doc, err := document(docs, c.Document)
 	if err != nil {
@@ -70,16 +75,28 @@ func step(src []byte, docs []*yaml.Node, c Change) (result, error) {
 	if err := duplicate(doc); err != nil {
 		return result{}, err
 	}
-	e := &editor{src: newText(src)}
-	e.detectStyle(doc.Content[0])
-	passed, rest, err := e.walk(doc, c.Path)
+	path := c.Path
+	if c.Shared {
+		if path, err = unshare(doc, path, false); err != nil {
+			return result{}, err
+		}
+	}
+	e := &editor{src: newText(src), root: doc.Content[0]}
+	passed, rest, err := e.walk(doc, path)
 	if err != nil {
 		return result{}, err
 	}
-	if err := e.check(doc, passed, rest); err != nil {
+	g := goal{passed: passed, rest: rest, v: v, remove: c.Remove}
+	if g.met() {
+		return result{src: src, docs: docs}, nil
+	}
+	if err := e.check(doc, passed, rest, c.Shared); err != nil {
 		return result{}, err
 	}
-	return e.attempt(docs, goal{passed, rest, v, c.Remove})
+	if g.note, err = e.comment(c.Comment, doc.Content[0]); err != nil {
+		return result{}, err
+	}
+	return e.attempt(docs, g)
 }
 
 // goal is a change with its place in the tree.
@@ -88,37 +105,67 @@ type goal struct {
 	rest   []string
 	v      *yaml.Node
 	remove bool
+	note   []string
 }
+
+// met reports that there is nothing to do.
+func (g goal) met() bool {
+	if g.remove {
+		return len(g.rest) > 0
+	}
+	at := *g.passed[len(g.passed)-1].node
+	at.Anchor = ""
+	return len(g.rest) == 0 && same(&at, g.v)
+}
+
+// ways to write a change, tried in this order: entry by entry, or the whole
+// value anew, and each of them without the comment.
+var ways = []struct{ whole, silent bool }{{false, false}, {true, false}, {false, true}, {true, true}}
 
 // attempt tries to write the change until the text means what was intended.
 func (e *editor) attempt(docs []*yaml.Node, g goal) (result, error) {
-	var results []result
 	var refusal error
-	for _, whole := range strategies {
-		e.splices, e.err, e.whole = nil, nil, whole
-		if refusal = e.write(g); refusal != nil {
+	for _, way := range ways {
+		if way.silent && len(g.note) == 0 {
+			break
+		}
+		e.splices, e.err, e.whole, e.note = nil, nil, way.whole, g.note
+		if way.silent {
+			e.note = nil
+		}
+		if err := e.write(g); err != nil {
+			if refusal == nil {
+				refusal = err
+			}
 			continue
 		}
-		out, ok := spliceAll(e.src.bytes, e.splices)
-		if ok {
-			results = append(results, result{splices: e.splices, src: out})
+		r, ok, err := e.verify(docs, g)
+		if ok || err != nil {
+			return r, err
 		}
+		refusal = refuse(ErrRefused, g.passed[len(g.passed)-1].node.Line, "writing it there would change something else: change it by hand")
 	}
-	if len(results) == 0 && refusal != nil {
-		return result{}, refusal
+	return result{}, refusal
+}
+
+// verify makes the splices and reports whether the text means what was
+// intended. If so, docs has become what was intended.
+func (e *editor) verify(docs []*yaml.Node, g goal) (result, bool, error) {
+	out, ok := spliceAll(e.src.bytes, e.splices)
+	if !ok {
+		return result{}, false, nil
 	}
-	if err := intend(g); err != nil {
-		return result{}, err
+	undo, err := intend(g)
+	if err != nil {
+		undo()
+		return result{}, false, err
 	}
-	for _, r := range results {
-		parsed, err := Documents(r.src)
-		if err == nil && sameDocuments(docs, parsed) {
-			r.docs = parsed
-			return r, nil
-		}
+	parsed, err := Documents(out)
+	if err != nil || !sameDocuments(docs, parsed) {
+		undo()
+		return result{}, false, nil
 	}
-	at := g.passed[len(g.passed)-1].node
-	return result{}, refuse(ErrRefused, at.Line, "writing it there would change something else: change it by hand")
+	return result{e.splices, out, parsed}, true, nil
 }
 
 // document picks the document of that number, or the only one with content.
@@ -149,16 +196,8 @@ func document(docs []*yaml.Node, number int) (*yaml.Node, error) {
 // of them counts differs between readers.
 func duplicate(n *yaml.Node) error {
 	if n.Kind == yaml.MappingNode {
-		seen := make(map[string]int, len(n.Content)/2)
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			k := n.Content[i]
-			if k.Kind != yaml.ScalarNode {
-				continue
-			}
-			if first, ok := seen[k.Value]; ok {
-				return refuse(ErrDuplicateKey, k.Line, "%q is on line %d too: remove one of them", k.Value, first)
-			}
-			seen[k.Value] = k.Line
+		if first, again := twice(n.Content); again != nil {
+			return refuse(ErrDuplicateKey, again.Line, "%q is on line %d too: remove one of them", again.Value, first.Line)
 		}
 	}
 	for _, c := range n.Content {
@@ -169,22 +208,55 @@ func duplicate(n *yaml.Node) error {
 	return nil
 }
 
+// few entries are compared with each other; more of them go through a map.
+const few = 16
+
+// twice finds a scalar key that is there again.
+func twice(entries []*yaml.Node) (first, again *yaml.Node) {
+	if len(entries) <= 2*few {
+		for i := 2; i < len(entries); i += 2 {
+			for j := 0; j < i && entries[i].Kind == yaml.ScalarNode; j += 2 {
+				if entries[j].Kind == yaml.ScalarNode && entries[j].Value == entries[i].Value {
+					return entries[j], entries[i]
+				}
+			}
+		}
+		return nil, nil
+	}
+	seen := make(map[string]*yaml.Node, len(entries)/2)
+	for i := 0; i < len(entries); i += 2 {
+		k := entries[i]
+		if k.Kind != yaml.ScalarNode {
+			continue
+		}
+		if first := seen[k.Value]; first != nil {
+			return first, k
+		}
+		seen[k.Value] = k
+	}
+	return nil, nil
+}
+
 // fill writes the first entry of a text that holds nothing but comments.
-func fill(src []byte, path []string, v *yaml.Node, remove bool) (result, error) {
-	if remove {
+func fill(src []byte, c Change, v *yaml.Node) (result, error) {
+	if c.Remove {
 		return result{src: src}, nil
 	}
 	t := newText(src)
-	e := &editor{src: t, style: style{width: 2, list: 2}}
-	root, err := nest(path, v)
+	root, err := nest(c.Path, v)
 	if err != nil {
 		return result{}, err
 	}
 	if root.Kind != yaml.MappingNode {
 		return result{}, refuse(ErrPath, 0, "the file is empty: a mapping key is expected first")
 	}
-	lines := e.writer().block(root)
-	text := strings.Join(lines, t.eol) + t.eol
+	e := &editor{src: t, root: root}
+	note, err := e.comment(c.Comment, root)
+	if err != nil {
+		return result{}, err
+	}
+	w := &writer{look: &style{width: 2, list: 2}}
+	text := strings.Join(slices.Concat(note, w.block(root)), t.eol) + t.eol
 	if end := len(src); end > t.lines[0] && t.lineStart(end) != end {
 		text = t.eol + text
 	}

@@ -56,6 +56,8 @@ func TestReplaceScalar(t *testing.T) {
 		{"a fraction", "a", 0.5, "a: 1\n", "a: 0.5\n"},
 		{"null", "a", nil, "a: 1\n", "a: null\n"},
 		{"the same value in another spelling is left alone", "a", true, "a: True\n", "a: True\n"},
+		{"a template that stands there already", "a", "{{ x }}", "a: '{{ x }}'\n", "a: '{{ x }}'\n"},
+		{"what an alias shares and is so already", "a", 1, "a: &x 1\nb: *x\n", "a: &x 1\nb: *x\n"},
 		{"over an empty value", "a", "x", "a:\nb: 1\n", "a: x\nb: 1\n"},
 		{"over an empty value with a comment", "a", "x", "a: # why\nb: 1\n", "a: x # why\nb: 1\n"},
 		{"over a tilde", "a", "x", "a: ~ # why\n", "a: x # why\n"},

@@ -8,28 +8,54 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
+// Block is where a literal block scalar stands that holds YAML text.
+type Block struct {
+	// Document counts from 0 within the text around it; -1 when only one is expected.
+	Document int
+	// Path as the package comment describes it.
+	Path []string
+}
+
 // ApplyBlock makes the changes in the YAML text that the literal block scalar
 // at scalarPath of document doc holds: a ConfigMap's data."values.yaml". The
-// indentation of the block is kept. Lines in errors are those of src. A value
-// that is folded or quoted is refused: its text cannot be edited in place.
+// Document of a change counts within that text. The indentation of the block is
+// kept. Lines in errors are those of src. A value that is folded or quoted is
+// refused: its text cannot be edited in place.
 func ApplyBlock(src []byte, doc int, scalarPath []string, changes ...Change) ([]byte, error) {
+	return ApplyNested(src, []Block{{doc, scalarPath}}, changes...)
+}
+
+// ApplyNested is [ApplyBlock] for a text inside several blocks, the outermost
+// first: the values of a ConfigMap in a manifest of a machine configuration.
+// Without blocks it is [Apply].
+func ApplyNested(src []byte, blocks []Block, changes ...Change) ([]byte, error) {
 	for _, c := range changes {
-		var err error
-		if src, err = stepBlock(src, doc, scalarPath, c); err != nil {
+		done, err := stepNested(src, blocks, c)
+		if err != nil {
 			return nil, err
 		}
+		src = done.src
 	}
 	return src, nil
 }
 
-// PositionBlock is [Position] for a path inside the block scalar at scalarPath;
-// the line and column are those of src.
+// PositionBlock is [Position] for a path inside the block scalar at scalarPath,
+// in the only document there; the line and column are those of src.
 func PositionBlock(src []byte, doc int, scalarPath, path []string) (line, column int, found bool, err error) {
-	b, err := openBlock(src, doc, scalarPath)
+	return PositionNested(src, []Block{{doc, scalarPath}}, -1, path)
+}
+
+// PositionNested is [Position] for a path in document doc of the text inside
+// the blocks, the outermost first.
+func PositionNested(src []byte, blocks []Block, doc int, path []string) (line, column int, found bool, err error) {
+	if len(blocks) == 0 {
+		return Position(src, doc, path)
+	}
+	b, err := openBlock(src, blocks[0], false)
 	if err != nil {
 		return 0, 0, false, err
 	}
-	line, column, found, err = Position(b.inner.bytes, -1, path)
+	line, column, found, err = PositionNested(b.inner.bytes, blocks[1:], doc, path)
 	if err != nil || !found {
 		return 0, 0, false, b.shift(err)
 	}
@@ -46,17 +72,23 @@ type embedded struct {
 	inner  *text
 }
 
-func openBlock(src []byte, number int, path []string) (*embedded, error) {
+func openBlock(src []byte, block Block, shared bool) (*embedded, error) {
 	docs, err := Documents(src)
 	if err != nil {
 		return nil, err
 	}
-	doc, err := document(docs, number)
+	path := block.Path
+	doc, err := document(docs, block.Document)
 	if err != nil {
 		return nil, err
 	}
 	if err := duplicate(doc); err != nil {
 		return nil, err
+	}
+	if shared {
+		if path, err = unshare(doc, path, true); err != nil {
+			return nil, err
+		}
 	}
 	e := &editor{src: newText(src)}
 	passed, rest, err := e.walk(doc, path)
@@ -70,7 +102,7 @@ func openBlock(src []byte, number int, path []string) (*embedded, error) {
 	case at.node.Kind != yaml.ScalarNode || at.node.Style&yaml.LiteralStyle == 0:
 		return nil, refuse(ErrPath, at.node.Line, "%s is not a literal block (written with |): turn it into one, or change it by hand", FormatPath(path))
 	}
-	if err := e.check(doc, passed, []string{""}); err != nil {
+	if err := e.check(doc, passed, []string{""}, shared); err != nil {
 		return nil, err
 	}
 	return e.open(docs, at)
@@ -106,19 +138,32 @@ func (b *embedded) shift(err error) error {
 	return err
 }
 
-func stepBlock(src []byte, doc int, path []string, c Change) ([]byte, error) {
-	b, err := openBlock(src, doc, path)
-	if err != nil {
-		return nil, err
+// stepNested makes one change inside the blocks.
+func stepNested(src []byte, blocks []Block, c Change) (result, error) {
+	if len(blocks) == 0 {
+		docs, err := Documents(src)
+		if err != nil {
+			return result{}, err
+		}
+		return step(src, docs, c)
 	}
-	docs, err := Documents(b.inner.bytes)
+	b, err := openBlock(src, blocks[0], c.Shared)
 	if err != nil {
-		return nil, b.shift(err)
+		return result{}, err
 	}
-	done, err := step(b.inner.bytes, docs, c)
-	if err != nil {
-		return nil, b.shift(err)
+	done, err := stepNested(b.inner.bytes, blocks[1:], c)
+	switch {
+	case err != nil:
+		return result{}, b.shift(err)
+	case len(done.splices) == 0:
+		return result{src: src, docs: b.docs}, nil
 	}
+	return b.carry(src, done)
+}
+
+// carry makes the change of the inner text in the outer one, and verifies that
+// the block holds what it must and that nothing around it has changed.
+func (b *embedded) carry(src []byte, done result) (result, error) {
 	var splices []splice
 	for _, s := range done.splices {
 		splices = append(splices, b.outward(s))
@@ -126,21 +171,53 @@ func stepBlock(src []byte, doc int, path []string, c Change) ([]byte, error) {
 	refused := refuse(ErrRefused, b.node.Line, "writing it into the block would change something else: change it by hand")
 	out, ok := spliceAll(src, splices)
 	if !ok {
-		return nil, refused
+		return result{}, refused
 	}
-	after, err := openBlock(out, doc, path)
+	docs, err := Documents(out)
 	if err != nil {
-		return nil, refused
+		return result{}, refused
 	}
-	held, err := parse([]byte(after.node.Value))
-	if err != nil || !sameDocuments(done.docs, held) {
-		return nil, refused
+	held, ok := twin(b.docs, docs, b.node)
+	if !ok {
+		return result{}, refused
 	}
-	b.node.Value = after.node.Value
-	if !sameDocuments(b.docs, after.docs) {
-		return nil, refused
+	if !holds(held.Value, done.docs) {
+		return result{}, refused
 	}
-	return out, nil
+	b.node.Value = held.Value
+	if !sameDocuments(b.docs, docs) {
+		return result{}, refused
+	}
+	return result{splices, out, docs}, nil
+}
+
+// holds reports whether a block's text is what the inner text was to become. A
+// block that is written with |- loses its last line break, and with it a block
+// at its end: that was so before the edit too.
+func holds(value string, want []*yaml.Node) bool {
+	for _, end := range []string{"", "\n"} {
+		got, err := parse([]byte(value + end))
+		if err == nil && sameDocuments(want, got) {
+			return true
+		}
+	}
+	return false
+}
+
+// twin finds in b the node that stands where n stands in a.
+func twin(a, b []*yaml.Node, n *yaml.Node) (*yaml.Node, bool) {
+	if len(a) != len(b) {
+		return nil, false
+	}
+	for i := range a {
+		if a[i] == n {
+			return b[i], b[i].Kind == yaml.ScalarNode && b[i].Style&yaml.LiteralStyle != 0
+		}
+		if found, ok := twin(a[i].Content, b[i].Content, n); ok {
+			return found, true
+		}
+	}
+	return nil, false
 }
 
 // outward turns a splice of the inner text into one of the outer: offsets

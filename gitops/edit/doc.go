@@ -7,9 +7,10 @@
 // in locating a node costs an error, never a damaged file.
 //
 // Use [Apply] for a file, [ApplyBlock] for YAML held in a block scalar of a
-// file (a ConfigMap's data."values.yaml"), [Position] to point at a value, and
-// [Diff] to show the result. [Inspect] is the guard that every reader of an
-// untrusted file runs first.
+// file (a ConfigMap's data."values.yaml"), [ApplyNested] for a block in a block,
+// [ApplyEnv] for an env file of a kustomize generator, [Position] to point at a
+// value, and [Diff] to show the result. [Inspect] is the guard that every reader
+// of an untrusted file runs first.
 //
 // # Paths
 //
@@ -21,6 +22,6 @@
 //
 // Each refusal is an [*Error] with the line, wrapping one of the Err values:
 // templates, SOPS-encrypted files, duplicate keys, edits that an alias would
-// carry elsewhere, documents too large or too deep. Errors name keys and
-// anchors, never values.
+// carry elsewhere (unless the [Change] is Shared), documents too large or too
+// deep. Errors name keys and anchors, never values.
 package edit

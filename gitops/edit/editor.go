@@ -1,6 +1,7 @@
 package edit
 
 import (
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -9,7 +10,9 @@ import (
 // editor collects the splices of one change to one text.
 type editor struct {
 	src     *text
-	style   style
+	root    *yaml.Node // of the document
+	look    *style     // once it was needed
+	note    []string   // the lines of the comment to write
 	splices []splice
 	whole   bool  // write a changed mapping or list anew instead of entry by entry
 	err     error // the first position that could not be found
@@ -21,7 +24,7 @@ func (e *editor) splice(start, end int, text string) {
 
 func (e *editor) writer() *writer {
 	end := len(e.src.bytes)
-	return &writer{style: e.style, noLiteral: end > 0 && e.src.lineStart(end) != end}
+	return &writer{editor: e, noLiteral: end > 0 && e.src.lineStart(end) != end}
 }
 
 func (e *editor) write(g goal) error {
@@ -32,9 +35,13 @@ func (e *editor) write(g goal) error {
 		e.remove(g.passed[len(g.passed)-2], at)
 	case len(g.rest) == 0:
 		e.set(at, g.v)
+		e.explain(g.passed)
 	default:
 		if err := e.add(at, g.rest, g.v); err != nil {
 			return err
+		}
+		if len(at.node.Content) == 0 || at.flow || at.node.Style&yaml.FlowStyle != 0 {
+			e.explain(g.passed)
 		}
 	}
 	return e.err
@@ -75,7 +82,7 @@ func (e *editor) setMapping(s slot, v *yaml.Node) {
 		if i := find(m, v.Content[j].Value); i >= 0 {
 			e.set(e.entry(s, i), v.Content[j+1])
 		} else {
-			e.addEntry(s, v.Content[j].Value, v.Content[j+1])
+			e.addEntry(s, v.Content[j].Value, v.Content[j+1], nil)
 		}
 	}
 }
@@ -100,7 +107,7 @@ func (e *editor) setSequence(s slot, v *yaml.Node) {
 		e.removeItem(s, i)
 	}
 	if j < len(want)-tail {
-		e.insertItems(s, i, want[j:len(want)-tail])
+		e.insertItems(s, i, want[j:len(want)-tail], nil)
 	}
 }
 
@@ -123,9 +130,9 @@ func (e *editor) add(s slot, rest []string, v *yaml.Node) error {
 		return err
 	}
 	if n.Kind == yaml.SequenceNode {
-		e.insertItems(s, len(n.Content), []*yaml.Node{added})
+		e.insertItems(s, len(n.Content), []*yaml.Node{added}, e.note)
 	} else {
-		e.addEntry(s, rest[0], added)
+		e.addEntry(s, rest[0], added, e.note)
 	}
 	return nil
 }
@@ -152,7 +159,7 @@ func (e *editor) hint(n, v *yaml.Node) yaml.Style {
 	if n.Kind == yaml.ScalarNode && !isNull(n) {
 		return n.Style
 	}
-	return e.style.hint(v.Value)
+	return e.style().hint(v.Value)
 }
 
 // extent is where the text of an inline node begins and ends, and what of its
@@ -226,7 +233,7 @@ func (e *editor) replaceBlock(s slot, v *yaml.Node) {
 		e.lost(n)
 		return
 	}
-	inline, below := e.writer().value(v, e.style.hint(v.Value))
+	inline, below := e.writer().value(v, e.style().hint(v.Value))
 	if v.Kind == n.Kind && inline == "" {
 		below = indented(e.writer().block(v), e.src.column(first)-s.indent)
 	}
@@ -263,7 +270,7 @@ func (e *editor) replaceRoot(s slot, v *yaml.Node) {
 			e.lost(n)
 			return
 		}
-		e.insertLinesAt(end, e.writer().block(v))
+		e.insertLinesAt(end, slices.Concat(e.note, e.writer().block(v)))
 		return
 	}
 	start, end, prefix := e.extent(s)

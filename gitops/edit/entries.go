@@ -1,16 +1,17 @@
 package edit
 
 import (
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
-// addEntry adds a key to a mapping that has entries.
-func (e *editor) addEntry(s slot, key string, v *yaml.Node) {
+// addEntry adds a key to a mapping that has entries, in block style below note.
+func (e *editor) addEntry(s slot, key string, v *yaml.Node, note []string) {
 	m := s.node
 	after, related := place(m, key)
-	hint := e.style.hint(v.Value)
+	hint := e.style().hint(v.Value)
 	if sibling := m.Content[2*max(after, 0)+1]; related && sibling.Kind == yaml.ScalarNode && sibling.ShortTag() == "!!str" {
 		hint = sibling.Style
 	}
@@ -24,9 +25,9 @@ func (e *editor) addEntry(s slot, key string, v *yaml.Node) {
 		e.insertFlow(e.start(at.key), e.pairEnd(at), []string{w.pair(key, v, hint)})
 		return
 	}
-	lines := w.entry(key, v, hint)
+	lines := slices.Concat(note, w.entry(key, v, hint))
 	indent := m.Content[0].Column - 1
-	spaced := e.spaced(s, len(lines) > 1)
+	spaced := e.spaced(s, len(lines) > len(note)+1)
 	if after < 0 && e.prepend(m, lines, indent, spaced) {
 		return
 	}
@@ -95,8 +96,9 @@ func (e *editor) blankBetween(a, b int) bool {
 	return false
 }
 
-// insertItems adds items to a sequence that has some, before item i.
-func (e *editor) insertItems(s slot, i int, items []*yaml.Node) {
+// insertItems adds items to a sequence that has some, before item i and in
+// block style below note.
+func (e *editor) insertItems(s slot, i int, items []*yaml.Node, note []string) {
 	seq := s.node
 	w := e.writer()
 	neighbour := seq.Content[max(i-1, 0)]
@@ -104,7 +106,7 @@ func (e *editor) insertItems(s slot, i int, items []*yaml.Node) {
 		if neighbour.Kind == yaml.ScalarNode && neighbour.ShortTag() == "!!str" {
 			return neighbour.Style
 		}
-		return w.hint(v.Value)
+		return e.style().hint(v.Value)
 	}
 	if s.flow || seq.Style&yaml.FlowStyle != 0 {
 		e.insertFlowItems(s, i, items, hint)
@@ -117,7 +119,7 @@ func (e *editor) insertItems(s slot, i int, items []*yaml.Node) {
 		if apart {
 			lines = append(lines, "")
 		}
-		lines = append(lines, w.item(item, hint(item))...)
+		lines = append(append(lines, note...), w.item(item, hint(item))...)
 	}
 	if i > 0 {
 		e.insertLines(e.end(neighbour, indent), lines, indent)

@@ -10,6 +10,8 @@ import (
 var (
 	// ErrNotYAML: the text does not parse, or is not UTF-8.
 	ErrNotYAML = errors.New("not valid YAML")
+	// ErrNotEnv: a line of an env file that kustomize would not read.
+	ErrNotEnv = errors.New("not a valid env file")
 	// ErrTemplate: the file is a Go or Jinja template, or the value that would
 	// be replaced is templated.
 	ErrTemplate = errors.New("template, not YAML")

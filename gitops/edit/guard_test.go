@@ -2,7 +2,7 @@ package edit_test
 
 import (
 	"errors"
-	"os"
+	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -102,6 +102,35 @@ func TestHostileTexts(t *testing.T) {
 	}
 }
 
+// Where aliases, keys and blocks are many, an edit that can be made is made.
+func TestManyOfEverything(t *testing.T) {
+	const many = 30_000
+	var keys, uses, held strings.Builder
+	for i := range many {
+		fmt.Fprintf(&keys, "key%d: %d\n", i, i)
+		fmt.Fprintf(&uses, "use%d: *p\n", i)
+		fmt.Fprintf(&held, "    key%d: %d\n", i, i)
+	}
+	for _, c := range []struct {
+		name, in string
+		blocks   []edit.Block
+		change   edit.Change
+		want     string
+	}{
+		{"a new key", keys.String(), nil, edit.Change{Path: []string{"zz"}, Value: 1}, "\nzz: 1\n"},
+		{"a changed key", keys.String(), nil, edit.Change{Path: []string{"key7"}, Value: 1, Comment: "why"}, "\n# why\nkey7: 1\n"},
+		{"through one of many aliases", "p: &p {a: 1}\n" + uses.String(), nil, edit.Change{Path: []string{"use9", "a"}, Value: 2, Shared: true}, "p: &p {a: 2}\n"},
+		{"in a block", "data:\n  x: |\n" + held.String(), []edit.Block{{Path: []string{"data", "x"}}}, edit.Change{Path: []string{"key8"}, Value: 2}, "\n    key8: 2\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out, err := edit.ApplyNested([]byte(c.in), c.blocks, c.change)
+			if err != nil || !strings.Contains(string(out), c.want) {
+				t.Errorf("error %v, or %q is not there", err, c.want)
+			}
+		})
+	}
+}
+
 // deeper is a block mapping with one level per line.
 func deeper(size int) string {
 	var b strings.Builder
@@ -109,41 +138,4 @@ func deeper(size int) string {
 		b.WriteString(strings.Repeat(" ", i) + "a:\n")
 	}
 	return b.String()
-}
-
-func FuzzApply(f *testing.F) {
-	f.Add([]byte("a: 1 # c\nb:\n  - x\n"), "a", "x", 0)
-	f.Add([]byte(configMap), "data.values\\.yaml", "x\ny", 0)
-	f.Add([]byte("a: &x {b: [1, *x]}\r\nc: |+\r\n  t\r\n\r\n---\r\n? d\r\n: e"), "a.b[1]", "", -1)
-	if seed, err := os.ReadFile("doc.go"); err == nil {
-		f.Add(seed, "a", "b", 0)
-	}
-	f.Fuzz(func(t *testing.T, src []byte, dotted, value string, doc int) {
-		path, err := edit.ParsePath(dotted)
-		if err != nil {
-			return
-		}
-		for _, c := range []edit.Change{
-			{Document: doc, Path: path, Value: value},
-			{Document: doc, Path: path, Value: []any{value, []edit.KV{{Key: value, Value: 1}}}},
-			{Document: doc, Path: path, Remove: true},
-		} {
-			out, err := edit.Apply(src, c)
-			var refusal *edit.Error
-			if err != nil && !errors.As(err, &refusal) {
-				t.Fatalf("error of type %T: %v", err, err)
-			}
-			if !c.Remove && err == nil {
-				if again, err := edit.Apply(out, c); err != nil || string(again) != string(out) {
-					t.Fatalf("a second time: %v\n%q\n%q", err, out, again)
-				}
-			}
-			if _, err := edit.ApplyBlock(src, doc, path, c); err != nil && !errors.As(err, &refusal) {
-				t.Fatalf("error of type %T: %v", err, err)
-			}
-		}
-		if line, column, found, _ := edit.Position(src, doc, path); found && len(path) > 0 && (line < 1 || column < 1) {
-			t.Fatalf("position %d:%d", line, column)
-		}
-	})
 }

@@ -237,6 +237,10 @@ func modelSet(n any, path []string, v any) any {
 		out[i] = modelSet(out[i], path[1:], v)
 		return out
 	}
+	var i int
+	if n, _ := fmt.Sscanf(path[0], "[%d]", &i); n == 1 && strings.HasSuffix(path[0], "]") {
+		return []any{modelSet(nil, path[1:], v)}
+	}
 	return map[string]any{path[0]: modelSet(nil, path[1:], v)}
 }
 

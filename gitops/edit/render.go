@@ -2,6 +2,7 @@ package edit
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -10,9 +11,17 @@ import (
 
 // writer renders new values in the style of the document.
 type writer struct {
-	style
+	editor    *editor
+	look      *style // instead of the editor's
 	quoteKeys yaml.Style
 	noLiteral bool // the text would end the file without a line break
+}
+
+func (w *writer) style() *style {
+	if w.look == nil {
+		w.look = w.editor.style()
+	}
+	return w.look
 }
 
 // entry renders "key: value" and the lines below it, indented from the key.
@@ -30,18 +39,18 @@ func (w *writer) entry(key string, v *yaml.Node, hint yaml.Style) []string {
 func (w *writer) value(v *yaml.Node, hint yaml.Style) (inline string, below []string) {
 	switch {
 	case w.literal(v):
-		return w.literalBlock(v.Value, w.width)
+		return w.literalBlock(v.Value, w.style().width)
 	case w.inline(v):
 		return w.line(v, hint), nil
 	case v.Kind == yaml.MappingNode:
-		return "", indented(w.block(v), w.width)
+		return "", indented(w.block(v), w.style().width)
 	}
-	return "", indented(w.block(v), w.list)
+	return "", indented(w.block(v), w.style().list)
 }
 
 // inline reports that v is written on the line of its key or dash.
 func (w *writer) inline(v *yaml.Node) bool {
-	return v.Kind == yaml.ScalarNode || len(v.Content) == 0 || w.flowList && scalars(v)
+	return v.Kind == yaml.ScalarNode || len(v.Content) == 0 || w.style().flowList && scalars(v)
 }
 
 func (w *writer) line(v *yaml.Node, hint yaml.Style) string {
@@ -65,13 +74,13 @@ func (w *writer) block(v *yaml.Node) []string {
 	var out []string
 	if v.Kind == yaml.SequenceNode {
 		for _, c := range v.Content {
-			out = append(out, w.item(c, w.hint(c.Value))...)
+			out = append(out, w.item(c, w.style().hint(c.Value))...)
 		}
 		return out
 	}
 	for i := 0; i+1 < len(v.Content); i += 2 {
 		c := v.Content[i+1]
-		out = append(out, w.entry(v.Content[i].Value, c, w.hint(c.Value))...)
+		out = append(out, w.entry(v.Content[i].Value, c, w.style().hint(c.Value))...)
 	}
 	return out
 }
@@ -109,7 +118,7 @@ func (w *writer) flow(v *yaml.Node) string {
 	var parts []string
 	switch v.Kind {
 	case yaml.ScalarNode:
-		return w.scalar(v, w.hint(v.Value), true)
+		return w.scalar(v, w.style().hint(v.Value), true)
 	case yaml.SequenceNode:
 		for _, c := range v.Content {
 			parts = append(parts, w.flow(c))
@@ -117,9 +126,9 @@ func (w *writer) flow(v *yaml.Node) string {
 		return "[" + strings.Join(parts, ", ") + "]"
 	}
 	for i := 0; i+1 < len(v.Content); i += 2 {
-		parts = append(parts, w.pair(v.Content[i].Value, v.Content[i+1], w.hint(v.Content[i+1].Value)))
+		parts = append(parts, w.pair(v.Content[i].Value, v.Content[i+1], w.style().hint(v.Content[i+1].Value)))
 	}
-	if w.pad && len(parts) > 0 {
+	if w.style().pad && len(parts) > 0 {
 		return "{ " + strings.Join(parts, ", ") + " }"
 	}
 	return "{" + strings.Join(parts, ", ") + "}"
@@ -150,7 +159,7 @@ func (w *writer) scalar(v *yaml.Node, hint yaml.Style, flow bool) string {
 		if plainSafe(v.Value, flow) {
 			return v.Value
 		}
-		quotes = w.quotes()
+		quotes = w.style().quotes()
 	}
 	if quotes == yaml.SingleQuotedStyle && printable(v.Value) {
 		return "'" + strings.ReplaceAll(v.Value, "'", "''") + "'"
@@ -201,9 +210,36 @@ func plainSafe(s string, flow bool) bool {
 		strings.HasPrefix(s, "---") || strings.HasPrefix(s, "...") || strings.Contains(s, "{{") {
 		return false
 	}
+	if clearly(s) {
+		return true
+	}
 	out, err := yaml.Marshal(s)
 	return err == nil && string(out) == s+"\n"
 }
+
+// clearly reports what no reader takes for anything but a string: a word that
+// is none of YAML's, or with a slash in it, which no number or time holds. It
+// spares the encoder, which costs as much as parsing a small file.
+func clearly(s string) bool {
+	letter, slash := false, false
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z':
+			letter = letter || i == 0
+		case c >= '0' && c <= '9':
+		case i == 0 || i == len(s)-1:
+			return false
+		case c == '/':
+			slash = true
+		case c != '.' && c != '-' && c != '_' && (c != ':' || !slash && !strings.Contains(s[i:], "/")):
+			return false
+		}
+	}
+	return slash || letter && !slices.Contains(yamlWords, strings.ToLower(s))
+}
+
+// yamlWords are those that YAML 1.1 or 1.2 does not take for strings.
+var yamlWords = []string{"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
 // literal reports that v is best written as a literal block.
 func (w *writer) literal(v *yaml.Node) bool {

@@ -30,7 +30,7 @@ func TestScalarsRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := odd.Draw(t, "string")
 		hint := rapid.SampledFrom(hints).Draw(t, "hint")
-		w := &writer{style: style{width: 2, list: 2}}
+		w := &writer{look: &style{width: 2, list: 2}}
 		v := scalar("!!str", s)
 		block := strings.Join(w.entry("k", v, hint), "\n") + "\n"
 		flow := "[" + w.scalar(v, hint, true) + ", {k: " + w.scalar(v, hint, true) + "}]\n"
@@ -53,7 +53,7 @@ func TestScalarsRoundTrip(t *testing.T) {
 func TestKeysRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		key := odd.Draw(t, "key")
-		w := &writer{style: style{width: 2, list: 2}}
+		w := &writer{look: &style{width: 2, list: 2}}
 		want := map[string]any{key: 1}
 		for _, text := range []string{strings.Join(w.entry(key, scalar("!!int", "1"), 0), "\n"), "{" + w.pair(key, scalar("!!int", "1"), 0) + "}"} {
 			var got any
@@ -100,7 +100,7 @@ func TestToNode(t *testing.T) {
 			t.Errorf("%v: %v", c.in, err)
 			continue
 		}
-		w := &writer{style: style{width: 2, list: 2}}
+		w := &writer{look: &style{width: 2, list: 2}}
 		if diff := cmp.Diff(c.want, strings.Join(w.entry("k", n, 0), "\n")); diff != "" {
 			t.Errorf("%v:\n%s", c.in, diff)
 		}
@@ -146,9 +146,8 @@ func TestDetectStyle(t *testing.T) {
 		{"single quotes", "a: 'x'\nb: 'y'\nc: z\n", 2, 2, false, false, yaml.SingleQuotedStyle, yaml.SingleQuotedStyle},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e := &editor{src: newText([]byte(c.src))}
-			e.detectStyle(parsed(t, c.src).Content[0])
-			s := e.style
+			e := &editor{src: newText([]byte(c.src)), root: parsed(t, c.src).Content[0]}
+			s := e.style()
 			if s.width != c.width || s.list != c.list || s.flowList != c.flow || s.pad != c.pad {
 				t.Errorf("style %+v", s)
 			}

@@ -1,7 +1,6 @@
 package edit
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -48,7 +47,12 @@ func (q quoting) usual() yaml.Style {
 	return 0
 }
 
-var rangeLike = regexp.MustCompile(`^[0-9a-fA-F.:]*[.:][0-9a-fA-F.:]*(/[0-9]+)?$`)
+// rangeLike reports that value looks like an address or a range of addresses.
+func rangeLike(value string) bool {
+	address, length, _ := strings.Cut(value, "/")
+	return strings.ContainsAny(address, ".:") && strings.Trim(address, "0123456789abcdefABCDEF.:") == "" &&
+		strings.Trim(length, "0123456789") == ""
+}
 
 type tally map[int]int
 
@@ -61,6 +65,15 @@ func (t tally) most(none int) int {
 		}
 	}
 	return best
+}
+
+// style is that of the document, found when it is first asked for.
+func (e *editor) style() *style {
+	if e.look == nil {
+		e.look = &style{}
+		e.detectStyle(e.root)
+	}
+	return e.look
 }
 
 func (e *editor) detectStyle(root *yaml.Node) {
@@ -86,7 +99,7 @@ func (e *editor) detectStyle(root *yaml.Node) {
 		for i, child := range n.Content {
 			isKey := n.Kind == yaml.MappingNode && i%2 == 0
 			if child.Kind == yaml.ScalarNode && !isKey && child.ShortTag() == "!!str" {
-				e.style.class(child.Value).add(child.Style)
+				e.look.class(child.Value).add(child.Style)
 			}
 			if n.Kind == yaml.MappingNode && !isFlow && !isKey {
 				measure(n.Content[0].Column, child, widths, lists)
@@ -95,10 +108,10 @@ func (e *editor) detectStyle(root *yaml.Node) {
 		}
 	}
 	visit(root)
-	e.style.width = min(max(widths.most(2), 1), 8)
-	e.style.list = min(max(lists.most(e.style.width), 0), 8)
-	e.style.flowList = flow > block
-	e.style.pad = padded > tight
+	e.look.width = min(max(widths.most(2), 1), 8)
+	e.look.list = min(max(lists.most(e.look.width), 0), 8)
+	e.look.flowList = flow > block
+	e.look.pad = padded > tight
 }
 
 func measure(column int, value *yaml.Node, widths, lists tally) {
@@ -116,7 +129,7 @@ func measure(column int, value *yaml.Node, widths, lists tally) {
 }
 
 func (s *style) class(value string) *quoting {
-	if rangeLike.MatchString(value) {
+	if rangeLike(value) {
 		return &s.ranges
 	}
 	return &s.strings
@@ -167,8 +180,6 @@ func compareFold(a, b string) int {
 	return strings.Compare(strings.ToLower(a), strings.ToLower(b))
 }
 
-var word = regexp.MustCompile(`[iI][pP][vV][46]|[A-Z]+[a-z0-9]*|[a-z0-9]+`)
-
 // mostRelated finds the sibling that differs from key in the address family
 // only, else the last one that shares at least two words at its beginning or
 // end; -1 if there is none.
@@ -187,15 +198,39 @@ func mostRelated(keys []string, key string) int {
 	return best
 }
 
+// words splits a key where its case changes, in lower case; both address
+// families are the same word.
 func words(key string) []string {
-	all := word.FindAllString(key, -1)
-	for i, w := range all {
-		all[i] = strings.ToLower(w)
-		if all[i] == "ipv4" || all[i] == "ipv6" {
-			all[i] = "ipvx"
+	all := make([]string, 0, 8)
+	for key != "" {
+		n := wordLen(key)
+		switch word := strings.ToLower(key[:n]); word {
+		case "ipv4", "ipv6":
+			all = append(all, "ipvx")
+		case "":
+			n = 1
+		default:
+			all = append(all, word)
 		}
+		key = key[n:]
 	}
 	return all
+}
+
+// wordLen is the length of the word at the beginning of key: an address family,
+// or capitals, then small letters and digits.
+func wordLen(key string) int {
+	if len(key) >= 4 && strings.EqualFold(key[:3], "ipv") && (key[3] == '4' || key[3] == '6') {
+		return 4
+	}
+	n := 0
+	for n < len(key) && key[n] >= 'A' && key[n] <= 'Z' {
+		n++
+	}
+	for n < len(key) && (key[n] >= 'a' && key[n] <= 'z' || key[n] >= '0' && key[n] <= '9') {
+		n++
+	}
+	return n
 }
 
 // common counts the words that a and b share at their beginning or at their end.

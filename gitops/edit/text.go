@@ -21,12 +21,9 @@ func newText(src []byte) *text {
 	if bytes.HasPrefix(src, byteOrderMark) {
 		t.lines[0] = len(byteOrderMark)
 	}
-	for i := 0; i < len(src); {
+	t.lines = slices.Grow(t.lines, bytes.Count(src, []byte("\n")))
+	for i := t.nextBreak(0); i < len(src); i = t.nextBreak(i) {
 		n := breakAt(src, i)
-		if n == 0 {
-			i++
-			continue
-		}
 		if len(t.lines) == 1 {
 			t.eol = string(src[i : i+n])
 		}
@@ -34,6 +31,21 @@ func newText(src []byte) *text {
 		t.lines = append(t.lines, i)
 	}
 	return t
+}
+
+// nextBreak is the offset of the first line break at or behind off, or the end.
+func (t *text) nextBreak(off int) int {
+	rest := t.bytes[off:]
+	if i := bytes.IndexByte(rest, '\n'); i >= 0 {
+		rest = rest[:i]
+	}
+	end := off + len(rest)
+	for i, c := range rest {
+		if (c == '\r' || c >= 0xc2) && breakAt(t.bytes, off+i) > 0 {
+			return off + i
+		}
+	}
+	return end
 }
 
 // breakAt is the length of the line break at src[i], 0 if there is none. YAML
@@ -92,11 +104,7 @@ func (t *text) nextLine(off int) int {
 
 // lineEnd is the offset of the break that ends the line, or the end of the text.
 func (t *text) lineEnd(off int) int {
-	for i := t.lineStart(off); ; i++ {
-		if i >= len(t.bytes) || breakAt(t.bytes, i) > 0 {
-			return i
-		}
-	}
+	return t.nextBreak(t.lineStart(off))
 }
 
 // ending is the break of the line at off, or the file's usual one.

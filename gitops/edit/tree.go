@@ -7,58 +7,6 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
-// check refuses what an alias or a merge key would carry elsewhere, and values
-// that are templates.
-func (e *editor) check(doc *yaml.Node, passed []slot, rest []string) error {
-	uses := aliases(doc)
-	for _, s := range passed {
-		if line := uses[s.node]; s.node.Anchor != "" && line > 0 {
-			return refuse(ErrAliased, s.node.Line, "&%s is used on line %d as well: both would change", s.node.Anchor, line)
-		}
-	}
-	target := passed[len(passed)-1].node
-	if len(rest) > 0 {
-		return merged(target, rest)
-	}
-	if anchor := usedOutside(target, uses, aliases(target)); anchor != "" {
-		return refuse(ErrAliased, target.Line, "&%s inside it is used elsewhere", anchor)
-	}
-	if target.Kind == yaml.ScalarNode && (strings.Contains(target.Value, "{{") || strings.Contains(target.Value, "{%")) {
-		return refuse(ErrTemplate, target.Line, "the value is a template: edit it by hand")
-	}
-	return nil
-}
-
-// aliases maps each anchored node to the line of an alias to it below n.
-func aliases(n *yaml.Node) map[*yaml.Node]int {
-	out := map[*yaml.Node]int{}
-	visit(n, func(n *yaml.Node) {
-		if n.Kind == yaml.AliasNode {
-			out[n.Alias] = n.Line
-		}
-	})
-	return out
-}
-
-func visit(n *yaml.Node, f func(*yaml.Node)) {
-	f(n)
-	for _, c := range n.Content {
-		visit(c, f)
-	}
-}
-
-// usedOutside names an anchor below target that has aliases; those below
-// target itself do not count when they are replaced with it.
-func usedOutside(target *yaml.Node, all, inside map[*yaml.Node]int) string {
-	anchor := ""
-	visit(target, func(n *yaml.Node) {
-		if line, ok := all[n]; ok && inside[n] != line && anchor == "" {
-			anchor = n.Anchor
-		}
-	})
-	return anchor
-}
-
 // merged refuses a new mapping that would hide one that a merge key brings in.
 func merged(m *yaml.Node, rest []string) error {
 	i := -1
@@ -95,23 +43,27 @@ func mergeBases(n *yaml.Node) []*yaml.Node {
 	return nil
 }
 
-// intend makes the change in the tree itself.
-func intend(g goal) error {
+// intend makes the change in the tree itself and returns how to undo it.
+func intend(g goal) (undo func(), err error) {
 	at := g.passed[len(g.passed)-1]
+	changed := at.node
+	if g.remove {
+		changed = at.parent
+	}
+	before := *changed
+	undo = func() { *changed = before }
 	switch {
 	case g.remove && len(g.rest) > 0:
-		return nil
 	case g.remove && at.key != nil:
-		at.parent.Content = slices.Delete(at.parent.Content, at.index-1, at.index+1)
-		return nil
+		at.parent.Content = slices.Concat(before.Content[:at.index-1], before.Content[at.index+1:])
 	case g.remove:
-		at.parent.Content = slices.Delete(at.parent.Content, at.index, at.index+1)
-		return nil
+		at.parent.Content = slices.Concat(before.Content[:at.index], before.Content[at.index+1:])
 	case len(g.rest) == 0:
 		assign(at.node, g.v)
-		return nil
+	default:
+		err = attach(at.node, g.rest, g.v)
 	}
-	return attach(at.node, g.rest, g.v)
+	return undo, err
 }
 
 // attach adds v below n, where nothing of the path exists.
@@ -193,6 +145,9 @@ func (c *comparison) same(a, b *yaml.Node) bool {
 }
 
 func sameScalar(a, b *yaml.Node) bool {
+	if a.Tag == b.Tag && a.Tag != "" && a.Value == b.Value {
+		return true
+	}
 	tag := a.ShortTag()
 	if tag != b.ShortTag() {
 		return false
@@ -208,24 +163,42 @@ func sameScalar(a, b *yaml.Node) bool {
 
 // sameMapping pairs scalar keys by name and any others by their order.
 func (c *comparison) sameMapping(a, b *yaml.Node) bool {
-	entries := make(map[string]int, len(b.Content)/2)
+	inOrder := 0
+	for inOrder+1 < len(a.Content) && c.sameKey(a.Content[inOrder], b.Content[inOrder]) {
+		if !c.same(a.Content[inOrder+1], b.Content[inOrder+1]) {
+			return false
+		}
+		inOrder += 2
+	}
+	if inOrder == len(a.Content) {
+		return true
+	}
+	return c.sameEntries(a.Content[inOrder:], b.Content[inOrder:])
+}
+
+func (c *comparison) sameKey(a, b *yaml.Node) bool {
+	return a.Kind == yaml.ScalarNode && b.Kind == yaml.ScalarNode && a.Value == b.Value && c.same(a, b)
+}
+
+func (c *comparison) sameEntries(a, b []*yaml.Node) bool {
+	entries := make(map[string]int, len(b)/2)
 	var odd []int
-	for j := 0; j+1 < len(b.Content); j += 2 {
-		if k := b.Content[j]; k.Kind == yaml.ScalarNode {
+	for j := 0; j+1 < len(b); j += 2 {
+		if k := b[j]; k.Kind == yaml.ScalarNode {
 			entries[k.Value] = j
 		} else {
 			odd = append(odd, j)
 		}
 	}
-	for i := 0; i+1 < len(a.Content); i += 2 {
-		k := a.Content[i]
+	for i := 0; i+1 < len(a); i += 2 {
+		k := a[i]
 		j, ok := entries[k.Value]
 		if k.Kind != yaml.ScalarNode {
 			if ok = len(odd) > 0; ok {
 				j, odd = odd[0], odd[1:]
 			}
 		}
-		if !ok || !c.same(k, b.Content[j]) || !c.same(a.Content[i+1], b.Content[j+1]) {
+		if !ok || !c.same(k, b[j]) || !c.same(a[i+1], b[j+1]) {
 			return false
 		}
 		if k.Kind == yaml.ScalarNode {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing/transport"
@@ -63,6 +64,13 @@ var urlSecret = regexp.MustCompile(`([a-z][a-z0-9+.-]*://)(?:[^\s/@"']*@)?([^\s?
 
 func failed(from, why string, cause error) error {
 	said := urlSecret.ReplaceAllString(strings.ReplaceAll(cause.Error(), from, Redact(from)), "$1$2")
+	// A server's words end up on a terminal.
+	said = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, said)
 	return &cloneError{text: "clone " + Redact(from) + ": " + why + said, cause: cause}
 }
 
@@ -80,8 +88,12 @@ func Clone(ctx context.Context, from, dir string) error {
 		return nil
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed):
 		return failed(from, "it needs credentials; clone it yourself and give --repo DIR: ", err)
+	case errors.Is(err, transport.ErrRepositoryNotFound):
+		return failed(from, "it is not there; if it is private, clone it yourself and give --repo DIR: ", err)
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
 		return failed(from, "the repository is empty: ", err)
+	case strings.HasPrefix(from, "ssh://") || scpLike.MatchString(from):
+		return failed(from, "over SSH only the keys of a running agent are used; clone it yourself and give --repo DIR: ", err)
 	}
 	return failed(from, "", err)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/storer"
 )
 
 // MaxFileBytes is the largest file that is read from a commit, in bytes.
@@ -124,8 +125,8 @@ func fileHash(tree *object.Tree, path string) (plumbing.Hash, bool, error) {
 }
 
 // readBlob reads at most MaxFileBytes.
-func (r *Repo) readBlob(hash plumbing.Hash, path string) ([]byte, error) {
-	blob, err := object.GetBlob(r.store, hash)
+func readBlob(store storer.EncodedObjectStorer, hash plumbing.Hash, path string) ([]byte, error) {
+	blob, err := object.GetBlob(store, hash)
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
 		return nil, fmt.Errorf("read %s: its content at that commit was not cloned (a partial clone): run git fetch --refetch --no-filter", path)
 	}

@@ -76,9 +76,7 @@ func (r *Repo) History(ctx context.Context, files []string, limit Limit) (versio
 	if err != nil {
 		return nil, "", err
 	}
-	// Opening a pack for every object would take half of the time.
-	store := filesystem.NewStorageWithOptions(r.files, cache.NewObjectLRUDefault(),
-		filesystem.Options{KeepDescriptors: true, AlternatesFS: alternates()})
+	store := r.packsOpen()
 	defer func() { err = errors.Join(err, store.Close()) }()
 	w := &walk{r, store, paths}
 	at, err := w.state(plumbing.NewHash(head))
@@ -108,6 +106,13 @@ func (r *Repo) History(ctx context.Context, files []string, limit Limit) (versio
 		}
 		at = before
 	}
+}
+
+// packsOpen is a store for one long walk, to be closed after it: opening a pack
+// for every object would take half of the time.
+func (r *Repo) packsOpen() *filesystem.Storage {
+	return filesystem.NewStorageWithOptions(r.files, cache.NewObjectLRUDefault(),
+		filesystem.Options{KeepDescriptors: true, AlternatesFS: alternates()})
 }
 
 // walk goes back through the commits.
@@ -179,7 +184,7 @@ func (r *Repo) reader(hash plumbing.Hash) func(string) ([]byte, bool, error) {
 		if err != nil || !ok {
 			return nil, false, err
 		}
-		content, err := r.readBlob(hash, file)
+		content, err := readBlob(r.store, hash, file)
 		return content, err == nil, err
 	}
 }

@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -18,10 +19,15 @@ func (r *Release) Affects(file string) []string {
 	defer r.at.mu.Unlock()
 	var out []string
 	vars := r.variableSources(file)
+	maps.DeleteFunc(vars, func(key string, _ bool) bool { return !r.world().mentionsObject(key) })
+	var readers []*flux
 	for _, k := range r.at.all {
 		if r.reads(k, file) || len(vars) > 0 && (substitutes(k, vars) || substitutes(r.applied(k), vars)) {
-			out = append(out, r.perCluster(k)...)
+			readers = append(readers, k)
 		}
+	}
+	for _, k := range readers {
+		out = append(out, r.perCluster(k)...)
 	}
 	if !r.reads(r.at.eff, file) && slices.ContainsFunc(r.at.parts, func(p part) bool { return p.File == file }) {
 		out = append(out, fmt.Sprintf("HelmRelease %s/%s", r.Namespace, r.Name))
@@ -32,10 +38,11 @@ func (r *Release) Affects(file string) []string {
 }
 
 // perCluster names a Kustomization once for each entry point from which it is
-// applied, when there are several: the same file then serves several clusters.
+// applied, when there are several, or when another one has its name: the same
+// file then serves several clusters.
 func (r *Release) perCluster(k *flux) []string {
 	entries := r.entries(k)
-	if len(entries) < 2 {
+	if len(entries) < 2 && !k.hasNamesake(r.at.all) || len(entries) == 0 {
 		return []string{k.String()}
 	}
 	var out []string
@@ -43,6 +50,12 @@ func (r *Release) perCluster(k *flux) []string {
 		out = append(out, fmt.Sprintf("%s (applied from %s)", k, e))
 	}
 	return out
+}
+
+// hasNamesake reports whether another live Kustomization has the same name, as
+// that of another cluster does.
+func (k *flux) hasNamesake(all []*flux) bool {
+	return slices.ContainsFunc(all, func(o *flux) bool { return o.live && !o.sameAs(k) && o.String() == k.String() })
 }
 
 // entries are the paths from which Flux reaches a Kustomization, sorted: those
@@ -73,32 +86,8 @@ func (r *Release) entries(k *flux) []string {
 	return sortedKeys(found)
 }
 
-// applied is a Kustomization as its parent applies it. Each parent is built
-// once, with all the Kustomizations that it applies.
-func (r *Release) applied(k *flux) *flux {
-	if k.parent == nil {
-		return k
-	}
-	objs, ok := r.at.children[k.parent]
-	if !ok {
-		b := &builder{t: r.at.t, g: r.at.g, notes: map[string][]string{}}
-		files := map[string]bool{}
-		for _, o := range r.at.all {
-			files[o.doc.file] = true
-		}
-		// A parent that does not build leaves its children as their files say.
-		objs, _ = b.build(k.parent, func(f string) bool { return files[f] })
-		r.at.children[k.parent] = objs
-	}
-	for _, o := range objs {
-		if o.id.kind == "Kustomization" && o.origin.Path == k.doc.file && o.madeFrom(k.doc.id.name) {
-			e := *k
-			e.spec, _ = o.object["spec"].(map[string]any)
-			return &e
-		}
-	}
-	return k
-}
+// applied is a Kustomization as its parents apply it.
+func (r *Release) applied(k *flux) *flux { return r.world().effective(k) }
 
 func (r *Release) reads(k *flux, file string) bool {
 	if r.at.g.set(k.path)[file] {
@@ -121,18 +110,34 @@ func (r *Release) variableSources(file string) map[string]bool {
 	}
 	for _, dir := range r.at.g.known() {
 		u := r.at.g.unit(dir)
-		if !slices.Contains(u.reads, file) {
+		if u.kfile != file && !slices.Contains(u.reads, file) {
 			continue
 		}
-		for _, gen := range items(child(u.node, "configMapGenerator")) {
-			for _, n := range append(slices.Clone(items(child(gen, "envs"))), child(gen, "env")) {
-				if p, ok := join(dir, text(n)); ok && p == file {
-					found["ConfigMap/"+text(child(gen, "name"))] = true
+		for _, field := range []string{"configMapGenerator", "secretGenerator"} {
+			for _, gen := range items(child(u.node, field)) {
+				if u.kfile == file && child(gen, "literals") != nil || generatedFrom(dir, gen, file) {
+					found[map[string]string{"configMapGenerator": "ConfigMap/", "secretGenerator": "Secret/"}[field]+text(child(gen, "name"))] = true
 				}
 			}
 		}
 	}
 	return found
+}
+
+// generatedFrom reports whether a generator reads a file.
+func generatedFrom(dir string, gen *yaml.Node, file string) bool {
+	names := []string{}
+	for _, n := range envFiles(gen) {
+		names = append(names, text(n))
+	}
+	for _, n := range items(child(gen, "files")) {
+		_, name := generatorFile(text(n))
+		names = append(names, name)
+	}
+	return slices.ContainsFunc(names, func(name string) bool {
+		p, ok := join(dir, name)
+		return ok && p == file
+	})
 }
 
 func substitutes(k *flux, sources map[string]bool) bool {

@@ -57,6 +57,8 @@ type builder struct {
 	g *graph
 	// notes says what was left out of a build, by Kustomization.
 	notes map[string][]string
+	// all are the Kustomizations of the repository, where they are known.
+	all []*flux
 }
 
 // build runs kustomize on what k applies. keep, if not nil, says which
@@ -71,15 +73,19 @@ func (b *builder) build(k *flux, keep func(file string) bool) ([]built, error) {
 	}
 	objs, err := b.run(k, func(string) bool { return true })
 	if err != nil {
-		return nil, fmt.Errorf("%s does not build: %w", k.describe(), err)
+		return nil, fmt.Errorf("%s does not build: %w%s", k.describe(), err, b.leftOut(k))
 	}
 	return objs, nil
 }
 
 func (b *builder) run(k *flux, keep func(string) bool) ([]built, error) {
+	b.t.kept.builds.Add(1)
 	fs := newFS()
 	units := b.g.closure(k.path, k.extra...)
 	kept := keptUnits(units, keep)
+	if err := checkNesting(units, kept, k.extra); err != nil {
+		return nil, err
+	}
 	custom := false
 	for i, u := range units {
 		if !kept[u.dir] && i > 0 {
@@ -101,13 +107,9 @@ func (b *builder) run(k *flux, keep func(string) bool) ([]built, error) {
 // components, which transform what others list.
 func keptUnits(units []*unit, keep func(string) bool) map[string]bool {
 	kept := map[string]bool{}
-	byDir := map[string]*unit{}
-	for _, u := range units {
-		byDir[u.dir] = u
-	}
 	for changed := true; changed; {
 		changed = false
-		for _, u := range units {
+		for _, u := range slices.Backward(units) {
 			if kept[u.dir] {
 				continue
 			}
@@ -131,7 +133,9 @@ func (b *builder) load(fs filesys.FileSystem, k *flux, u *unit, kept map[string]
 	for _, e := range u.entries {
 		switch {
 		case e.remote:
-			b.note(k, fmt.Sprintf("%s:%d: the remote base %s is not read", u.kfile, e.line, e.raw))
+			if e.field == "components" {
+				b.note(k, b.t.unread(u, e)+"; a component may change the release")
+			}
 			continue
 		case e.path == "", e.dir && !kept[e.path], !e.dir && (!keep(e.path) || k.only != "" && e.path != k.only):
 			continue

@@ -18,7 +18,7 @@ spec:
     - {kind: ConfigMap, name: values}
 `
 
-const generated = "namespace: kube-system\nresources: [release.yaml]\nconfigMapGenerator: [{name: values, files: [values.yaml]}]\n"
+const generatedValues = "namespace: kube-system\nresources: [release.yaml]\nconfigMapGenerator: [{name: values, files: [values.yaml]}]\n"
 
 // fluxed is a Flux Kustomization of a directory.
 func fluxed(name, dir, more string) string {
@@ -31,7 +31,7 @@ func simple(t *testing.T, dir, release, values, more string) string {
 	root := t.TempDir()
 	put(t, root, "cluster/cilium.yaml", fluxed("cilium", dir, more))
 	put(t, root, "cluster/flux-system.yaml", fluxed("flux-system", "cluster", ""))
-	put(t, root, dir+"/kustomization.yaml", generated)
+	put(t, root, dir+"/kustomization.yaml", generatedValues)
 	put(t, root, dir+"/release.yaml", release)
 	put(t, root, dir+"/values.yaml", values)
 	return root

@@ -33,6 +33,9 @@ func (r *resolver) chartRef(ref map[string]any) (Chart, bool) {
 	if c.Kind == "HelmChart" {
 		obj, _, ok := r.sourceObject(ref)
 		c.Name, c.Version, c.Kind = path.Base(stringAt(obj, "spec", "chart")), stringAt(obj, "spec", "version"), stringAt(obj, "spec", "sourceRef", "kind")
+		if c.Kind == "GitRepository" || c.Kind == "Bucket" {
+			c.Path = path.Clean(stringAt(obj, "spec", "chart"))
+		}
 		spec, _ := obj["spec"].(map[string]any)
 		src, _ := spec["sourceRef"].(map[string]any)
 		return r.fromSource(c, src), ok && c.Name == "cilium"
@@ -52,6 +55,7 @@ func (r *resolver) fromSource(c Chart, ref map[string]any) Chart {
 	c.Source = at
 	if !ok {
 		r.miss("%s %s of the chart is not in the repository", stringAt(ref, "kind"), stringAt(ref, "name"))
+		r.absent = true
 		return c
 	}
 	c.URL = stringAt(obj, "spec", "url")
@@ -93,13 +97,17 @@ func (r *resolver) sourceObject(ref map[string]any) (obj map[string]any, at stri
 	if d, ok := r.find(r.release); ok {
 		here = fmt.Sprintf("%s:%d", d.file, d.line)
 	}
-	d, found := r.t.object(r.ix.sources, kind, ns, name)
+	d, found := r.b.object(r.ix.sources, r.eff, kind, ns, name)
 	if !found {
-		d, found = r.t.object(r.ix.sources, kind, "", name)
+		d, found = r.b.object(r.ix.sources, r.eff, kind, "", name)
 	}
 	if !found || decode(d.node, &obj) != nil {
 		return nil, here, false
 	}
-	sub, err := r.vars.object(obj)
+	vars := r.vars
+	if d.owner != nil && !d.owner.sameAs(r.eff) {
+		vars = r.b.variablesOf(r.ix, d.owner)
+	}
+	sub, err := vars.object(obj)
 	return sub, fmt.Sprintf("%s:%d", d.file, d.line), err == nil
 }

@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ type unit struct {
 	dir   string
 	kfile string     // "" when Flux generates the kustomization
 	node  *yaml.Node // of kfile
+	doc   int        // index of node's document in kfile
 	// entries are the resources, bases and components, in order.
 	entries []entry
 	// reads are the other files that kfile names: patches, generator sources,
@@ -41,10 +43,46 @@ type graph struct {
 	kfiles map[string]string
 	// seed are directories known from an earlier look at the tree.
 	seed []string
+	// found are manifests that were looked for, by kind, namespace and name.
+	found map[string][]document
 }
 
 func newGraph(t *tree) *graph {
-	return &graph{t: t, units: map[string]*unit{}, sets: map[string]map[string]bool{}, kfiles: map[string]string{}}
+	return &graph{t: t, units: map[string]*unit{}, sets: map[string]map[string]bool{}, kfiles: map[string]string{}, found: map[string][]document{}}
+}
+
+// with is the graph of a tree in which the given files have changed. What does
+// not depend on them is taken over: a unit on its kustomization file and on
+// which names there are.
+func (g *graph) with(t *tree, files map[string][]byte) *graph {
+	next := newGraph(t)
+	next.seed = g.known()
+	for f, b := range files {
+		if (b != nil) != g.t.isFile(f) || slices.Contains(kustomizationNames, path.Base(f)) {
+			return next
+		}
+	}
+	if g.t.hasLinks() {
+		return next
+	}
+	maps.Copy(next.kfiles, g.kfiles)
+	maps.Copy(next.units, g.units)
+	for dir, s := range g.sets {
+		if !touches(s, files) {
+			next.sets[dir] = s
+		}
+	}
+	return next
+}
+
+// touches reports whether a set holds one of the files.
+func touches(set map[string]bool, files map[string][]byte) bool {
+	for f := range files {
+		if set[f] {
+			return true
+		}
+	}
+	return false
 }
 
 // known lists the directories that were or had been visited, sorted.
@@ -118,12 +156,7 @@ func (g *graph) firstKustomized(top, dir string) string {
 }
 
 func (g *graph) readKustomization(u *unit) {
-	src, err := g.t.read(u.kfile)
-	if err != nil {
-		u.problems = append(u.problems, err)
-		return
-	}
-	docs, err := parse(u.kfile, src)
+	docs, err := g.t.documents(u.kfile)
 	if err != nil {
 		u.problems = append(u.problems, err)
 		return
@@ -132,7 +165,7 @@ func (g *graph) readKustomization(u *unit) {
 		u.node = &yaml.Node{Kind: yaml.MappingNode}
 		return
 	}
-	u.node = docs[0].node
+	u.node, u.doc = docs[0].node, docs[0].index
 	for _, field := range []string{"resources", "bases", "components"} {
 		for _, n := range items(child(u.node, field)) {
 			g.addEntry(u, field, n)
@@ -150,14 +183,16 @@ func items(n *yaml.Node) []*yaml.Node {
 
 func (g *graph) addEntry(u *unit, field string, n *yaml.Node) {
 	e := entry{field: field, raw: text(n), line: n.Line}
-	p, inside := join(u.dir, e.raw)
+	p, inside := g.join(u.dir, e.raw)
 	switch {
 	case isRemote(e.raw):
-		e.remote = true
+		g.remoteEntry(&e)
 	case !inside:
-		u.fail(n, "%q %w", e.raw, ErrOutside)
+		u.fail(n, "%s names %q, which %w: keep it in the repository and name it relative to this file", field, e.raw, ErrOutside)
 	case g.t.isFile(p):
 		e.path = p
+	case g.t.absent(p) != nil:
+		u.fail(n, "%s lists %q, which %w", field, e.raw, g.t.absent(p))
 	case g.t.isDir(p):
 		e.path, e.dir = p, true
 	default:
@@ -224,12 +259,14 @@ func generatorFile(item string) (key, file string) {
 }
 
 func (g *graph) addRead(u *unit, n *yaml.Node, name string) {
-	p, inside := join(u.dir, name)
+	p, inside := g.join(u.dir, name)
 	switch {
 	case isRemote(name):
-		u.fail(n, "%q would be fetched over the network, which is not done: keep a copy in the repository", name)
+		u.fail(n, "%q would be fetched over the network, which is not done: keep a copy in the repository", shownRemote(name))
 	case !inside:
-		u.fail(n, "%q %w", name, ErrOutside)
+		u.fail(n, "%q %w: keep the file in the repository and name it relative to this one", name, ErrOutside)
+	case g.t.absent(p) != nil:
+		u.fail(n, "%q %w", name, g.t.absent(p))
 	case g.t.isDir(p) && !g.t.isFile(p):
 		u.reads = append(u.reads, g.files(p)...)
 	default:

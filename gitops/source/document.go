@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,7 +26,12 @@ type document struct {
 	node  *yaml.Node // a mapping
 	line  int
 	id    objectID
+	// base leads from the document to node: nil, or [items [0]] in a List.
+	base []string
 }
+
+// path is the way to a field of the object, from the document's root.
+func (d document) path(segs ...string) []string { return append(slices.Clone(d.base), segs...) }
 
 type objectID struct{ apiVersion, kind, namespace, name string }
 
@@ -38,8 +44,9 @@ func (id objectID) group() string {
 	return g
 }
 
-// parse reads all documents of a file that are mappings. Documents that are
-// empty or of another kind are passed over, but counted.
+// parse reads all documents of a file that are mappings, and the items of those
+// that are Lists. Documents that are empty or of another kind are passed over,
+// but counted.
 func parse(file string, src []byte) ([]document, error) {
 	dec := yaml.NewDecoder(bytes.NewReader(src))
 	var docs []document
@@ -59,8 +66,24 @@ func parse(file string, src []byte) ([]document, error) {
 		if err := guard(file, root); err != nil {
 			return nil, err
 		}
-		docs = append(docs, document{file: file, index: i, node: root, line: root.Line, id: identify(root)})
+		d := document{file: file, index: i, node: root, line: root.Line, id: identify(root)}
+		docs = append(append(docs, d), d.items()...)
 	}
+}
+
+// items are the objects of a List, such as kubectl prints, which Flux applies
+// one by one.
+func (d document) items() []document {
+	if !strings.HasSuffix(d.id.kind, "List") {
+		return nil
+	}
+	var docs []document
+	for i, n := range items(child(d.node, "items")) {
+		if n = target(n); n.Kind == yaml.MappingNode {
+			docs = append(docs, document{file: d.file, index: d.index, node: n, line: n.Line, id: identify(n), base: []string{"items", "[" + itoa(i) + "]"}})
+		}
+	}
+	return docs
 }
 
 // explainYAML adds the likely reason when a template was mistaken for YAML.
@@ -137,11 +160,7 @@ func child(n *yaml.Node, key string) *yaml.Node {
 		if n.Content[i].Tag != "!!merge" {
 			continue
 		}
-		from := []*yaml.Node{n.Content[i+1]}
-		if t := target(n.Content[i+1]); t != nil && t.Kind == yaml.SequenceNode {
-			from = t.Content
-		}
-		for _, m := range from {
+		for _, m := range mergeSources(n.Content[i+1]) {
 			if c := child(m, key); c != nil {
 				return c
 			}
@@ -194,9 +213,9 @@ func keyLine(n *yaml.Node, path ...string) int {
 		return 0
 	}
 	if parent.Kind == yaml.MappingNode {
-		for i := 0; i+1 < len(parent.Content); i += 2 {
-			if parent.Content[i].Value == last {
-				return parent.Content[i].Line
+		for _, p := range slices.Backward(pairs(parent)) {
+			if p.key == last {
+				return p.line
 			}
 		}
 	}

@@ -98,10 +98,13 @@ func fluxes(t *tree, ix *index, g *graph) []*flux {
 			ix.broken[d.file] = err
 			continue
 		}
-		if k.path != "" {
-			all = append(all, k)
+		if k.path == "" {
+			ix.foreign = append(ix.foreign, k.notHere(ix, g))
+			continue
 		}
+		all = append(all, k)
 	}
+	all = dropForeign(t, ix, g, all)
 	roots := syncRoots(t, ix)
 	for _, k := range all {
 		if g.set(k.path)[k.doc.file] {

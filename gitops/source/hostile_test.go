@@ -51,6 +51,18 @@ func TestFindErrors(t *testing.T) {
 		{"template", map[string]string{"apps/cilium/helmrelease.yaml.j2": "x"}, ErrNotOurs, []string{"helmrelease.yaml.j2 is a template"}},
 		{"Terraform", map[string]string{"tf/cilium.tf": "x"}, ErrNotOurs, []string{"Terraform", ".remediate.yaml"}},
 		{"Nix", map[string]string{"nix/cilium.nix": "x"}, ErrNotOurs, []string{"generates"}},
+		{"CUE", map[string]string{"apps/cilium.cue": "x"}, ErrNotOurs, []string{"apps/cilium.cue generates the manifests with CUE"}},
+		{"KCL", map[string]string{"apps/main.k": "chart = \"cilium\""}, ErrNotOurs, []string{"apps/main.k generates the manifests with KCL", "generated repository"}},
+		{"Jsonnet", map[string]string{"apps/main.jsonnet": "{chart: 'cilium'}"}, ErrNotOurs, []string{"Jsonnet"}},
+		{"Go template", map[string]string{"templates/network.yaml.tmpl": "chart: cilium"}, ErrNotOurs, []string{"templates/network.yaml.tmpl is a template"}},
+		{"Terraform by content", map[string]string{"main.tf": "resource \"helm_release\" \"cilium\" {}"}, ErrNotOurs, []string{"main.tf configures Cilium in Terraform"}},
+		{"other Terraform", map[string]string{"main.tf": "resource \"x\" \"y\" {}"}, ErrNoRelease, nil},
+		{"script", map[string]string{"bootstrap/up.sh": "helm repo add x\nhelm upgrade --install cilium cilium/cilium -f v.yaml\n"}, ErrNotOurs, []string{"bootstrap/up.sh installs Cilium with a command", "HelmRelease"}},
+		{"cilium CLI", map[string]string{"Makefile": "up:\n\tcilium install --version 1.18.6\n"}, ErrNotOurs, []string{"Makefile installs"}},
+		{"k3s", map[string]string{"k3s/cni.yaml": "apiVersion: helm.cattle.io/v1\nkind: HelmChart\nmetadata: {name: cilium}\n"}, ErrNotOurs, []string{"k3s/cni.yaml is a HelmChart of k3s"}},
+		{"helmCharts", map[string]string{"a/kustomization.yaml": "helmCharts:\n- {name: cilium, repo: https://helm.cilium.io}\n"}, ErrNotOurs, []string{"a/kustomization.yaml inflates"}},
+		{"rendered", map[string]string{"a/cilium.yaml": "apiVersion: apps/v1\nkind: DaemonSet\nmetadata:\n  name: cilium\n  namespace: kube-system\n"}, ErrNotOurs, []string{"a/cilium.yaml is a rendered manifest", "never edited"}},
+		{"bare", map[string]string{"HEAD": "ref: refs/heads/main\n", "objects/x": "", "refs/x": ""}, ErrNoRelease, []string{"bare repository", "clone it"}},
 		{"helmfile", map[string]string{"helmfile.yaml": "releases: [{name: cilium, chart: cilium/cilium}]\n"}, ErrNotOurs, []string{"helmfile"}},
 		{"unparsable release", map[string]string{"a/b.yaml": plain + "  x: [\n"}, nil, []string{"a/b.yaml:"}},
 		{"template in YAML", map[string]string{"a/b.yaml": plain + "  x: {{ y }}\n{% if z %}\n"}, nil, []string{"a/b.yaml:", "template"}},
@@ -63,6 +75,18 @@ func TestFindErrors(t *testing.T) {
 		{"absolute", map[string]string{"a/release.yaml": plain, "a/kustomization.yaml": fmt.Sprintf(generator, "/etc/passwd")}, ErrOutside, []string{"a/kustomization.yaml:2"}},
 		{"generator from the network", map[string]string{"a/release.yaml": plain, "a/kustomization.yaml": fmt.Sprintf(generator, "v=https://example.com/x")}, nil, []string{"network"}},
 		{"resource out of the root", map[string]string{"a/release.yaml": plain, "a/kustomization.yaml": "resources: [release.yaml, ../../x]\n"}, ErrOutside, []string{"a/kustomization.yaml:1"}},
+		{"absolute resource", map[string]string{"a/release.yaml": plain, "a/kustomization.yaml": "resources: [release.yaml, /etc/passwd]\n"}, ErrOutside, []string{"a/kustomization.yaml:1", "/etc/passwd", "relative to this file"}},
+		{"patch out of the root", map[string]string{"a/release.yaml": plain, "a/kustomization.yaml": "resources: [release.yaml]\npatches: [{path: ../../p.yaml}]\n"}, ErrOutside, []string{"a/kustomization.yaml:2"}},
+		{"env file out of the root", map[string]string{"a/release.yaml": plain, "a/kustomization.yaml": "resources: [release.yaml]\nconfigMapGenerator:\n- name: x\n  envs: [../../x.env]\n"}, ErrOutside, []string{"a/kustomization.yaml:4"}},
+		{"remote path by name", map[string]string{"a/release.yaml": plain, "a/kustomization.yaml": "resources: [release.yaml, '../remote:x/y']\n"}, ErrOutside, []string{"a/kustomization.yaml:1"}},
+		{"remote patch", map[string]string{"a/release.yaml": plain, "a/kustomization.yaml": "resources: [release.yaml]\npatches: [{path: 'https://u:SECRET@x.example.com/p.yaml?token=SECRET'}]\n"}, nil, []string{"a/kustomization.yaml:2", "https://xxxxx@x.example.com/p.yaml"}},
+		{"component cycle", map[string]string{"a/release.yaml": plain, "a/kustomization.yaml": "resources: [release.yaml]\ncomponents: [../b]\n", "b/kustomization.yaml": "kind: Component\napiVersion: kustomize.config.k8s.io/v1alpha1\ncomponents: [../c]\n", "c/kustomization.yaml": "kind: Component\napiVersion: kustomize.config.k8s.io/v1alpha1\ncomponents: [../b]\n"}, nil, []string{"cycle"}},
+		{"submodule not checked out", map[string]string{"a/release.yaml": plain, "a/kustomization.yaml": "resources:\n- release.yaml\n- ../vendor/net/x\n", ".gitmodules": "[submodule \"net\"]\n\tpath = vendor/net\n\turl = https://example.com/net\n"}, nil, []string{"a/kustomization.yaml:3", "submodule vendor/net", "git submodule update --init vendor/net"}},
+		{"values in a submodule not checked out", map[string]string{"a/release.yaml": plain, "a/kustomization.yaml": fmt.Sprintf(generator, "../vendor/net/values.yaml"), ".gitmodules": "[submodule \"net\"]\n\tpath = vendor/net\n\turl = https://example.com/net\n"}, nil, []string{"a/kustomization.yaml:2", "git submodule update --init vendor/net"}},
+		{"release in a submodule not checked out", map[string]string{".gitmodules": "[submodule \"net\"]\n\tpath = vendor/net\n\turl = https://example.com/net\n"}, ErrNoRelease, []string{"git submodule update --init vendor/net"}},
+		{"case clash of files", map[string]string{"a/release.yaml": plain, "a/Release.yaml": "x: y\n"}, nil, []string{"a/Release.yaml and a/release.yaml differ only in case", "rename one"}},
+		{"case clash of directories", map[string]string{"apps/net/release.yaml": plain, "Apps/x.txt": ""}, nil, []string{"Apps and apps differ only in case"}},
+		{"remote base", map[string]string{"a/kustomization.yaml": "resources:\n- x.yaml\n- https://u:SECRET@github.com/org/net//cilium?ref=v1&token=SECRET\n", "a/x.yaml": "a: b\n"}, ErrNoRelease, []string{"a/kustomization.yaml:3", "https://xxxxx@github.com/org/net//cilium?ref=v1", "--allow-remote-bases"}},
 		{"missing resource", map[string]string{"a/release.yaml": plain, "a/kustomization.yaml": "resources:\n- release.yaml\n- gone.yaml\n"}, os.ErrNotExist, []string{"a/kustomization.yaml:3", "gone.yaml"}},
 		{"values not YAML", map[string]string{"a/release.yaml": plain + "  valuesFrom: [{kind: ConfigMap, name: v}]\n", "a/kustomization.yaml": fmt.Sprintf(generator, "values.yaml"), "a/values.yaml": "a: 1\nb: [\n"}, nil, []string{"a/values.yaml:"}},
 		{"cycle", map[string]string{"a/release.yaml": plain, "a/kustomization.yaml": "resources: [release.yaml, ../b]\n", "b/kustomization.yaml": "resources: [../a]\n"}, nil, []string{"cycle"}},
@@ -78,6 +102,9 @@ func TestFindErrors(t *testing.T) {
 			}
 			if test.is != nil && !errors.Is(err, test.is) {
 				t.Errorf("%v is not %v", err, test.is)
+			}
+			if strings.Contains(err.Error(), "SECRET") {
+				t.Errorf("a secret in %q", err)
 			}
 			for _, w := range test.want {
 				if !strings.Contains(strings.ReplaceAll(err.Error(), root, "ROOT"), w) {
@@ -95,6 +122,44 @@ func TestFindErrors(t *testing.T) {
 	put(t, root, "a.yaml", plain)
 	if _, err := Find(ctx, Options{Root: root}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// What clashes, cannot be built or is not checked out, and plays no part, is no
+// error.
+func TestNotNeeded(t *testing.T) {
+	root := t.TempDir()
+	put(t, root, "flux/sync.yaml", fluxed("flux-system", "flux", "")+"---\n"+fluxed("net", "net", "")+"---\n"+fluxed("broken", "broken", "")+"---\n"+fluxed("sub", "sub", ""))
+	put(t, root, "net/release.yaml", plain)
+	put(t, root, "broken/kustomization.yaml", "resources: [gone.yaml, ../../x]\n")
+	put(t, root, "sub/kustomization.yaml", "resources: [../vendor/x]\n")
+	put(t, root, ".gitmodules", "[submodule \"x\"]\n\tpath = vendor\n\turl = https://example.com/x\n")
+	put(t, root, "docs/README.md", "")
+	put(t, root, "docs/readme.md", "")
+	put(t, root, "bad.json", "{")
+	put(t, root, "bad.gitmodules/x.yaml", "a: [")
+	r, err := Find(context.Background(), Options{Root: root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Missing) != 1 || !strings.Contains(r.Missing[0], "HelmRepository x") {
+		t.Errorf("missing %q", r.Missing)
+	}
+}
+
+// The caller can name submodules that .gitmodules does not.
+func TestSubmodulesOption(t *testing.T) {
+	root := t.TempDir()
+	put(t, root, "vendor/net/release.yaml", plain+"  values: {MTU: 1500}\n")
+	for _, subs := range [][]string{nil, {"vendor/net/"}, {"vendor/ne"}} {
+		r, err := Find(context.Background(), Options{Root: root, Submodules: subs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := len(subs) == 1 && subs[0] == "vendor/net/"
+		if p := r.Place("MTU"); (p.Err != nil) != want || want && !errors.Is(p.Err, ErrNotWritable) {
+			t.Errorf("%v: %v", subs, p.Err)
+		}
 	}
 }
 

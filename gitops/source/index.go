@@ -20,6 +20,8 @@ type index struct {
 	configs  []string   // files that mention a ConfigMap or a Secret
 	argo     []string   // files with an Argo CD application that mention cilium
 	helmfile []string   // helmfiles that mention cilium
+	foreign  []string   // Kustomizations of other repositories, in words
+	froms    []string   // files that mention substituteFrom
 	// broken are files that could hold a release or a Kustomization but could
 	// not be parsed, by path.
 	broken map[string]error
@@ -29,20 +31,22 @@ type index struct {
 type scanned struct {
 	docs                           []document
 	source, config, argo, helmfile bool
+	from                           bool
 	err                            error
 }
 
 // scan reads every YAML file of the tree, on all processors, and indexes it.
 func scan(ctx context.Context, t *tree) (*index, error) {
-	results := make([]scanned, len(t.yamls))
+	files := t.manifests()
+	results := make([]scanned, len(files))
 	var wg sync.WaitGroup
 	workers := max(2, runtime.GOMAXPROCS(0))
 	for w := range workers {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			for i := w; i < len(t.yamls) && ctx.Err() == nil; i += workers {
-				results[i] = look(t, t.yamls[i])
+			for i := w; i < len(files) && ctx.Err() == nil; i += workers {
+				results[i] = look(t, files[i])
 			}
 		}()
 	}
@@ -52,9 +56,32 @@ func scan(ctx context.Context, t *tree) (*index, error) {
 	}
 	ix := &index{broken: map[string]error{}}
 	for i, r := range results {
-		ix.add(t.yamls[i], r)
+		ix.add(files[i], r)
 	}
 	return ix, nil
+}
+
+// manifests are the files that can hold objects: YAML, and JSON, which a
+// kustomization can list. Sorted.
+func (t *tree) manifests() []string {
+	files := slices.Clone(t.yamls)
+	isJSON := func(f string) bool { return isManifestName(f) && !isYAMLName(f) && t.isFile(f) }
+	for _, f := range t.disk.names {
+		if isJSON(f) {
+			files = append(files, f)
+		}
+	}
+	for f := range t.overlay {
+		if isJSON(f) {
+			files = append(files, f)
+		}
+	}
+	slices.Sort(files)
+	return slices.Compact(files)
+}
+
+func isManifestName(p string) bool {
+	return isYAMLName(p) || strings.EqualFold(path.Ext(p), ".json")
 }
 
 // look reads one file. A file that is too large or cannot be read is remembered
@@ -70,10 +97,11 @@ func look(t *tree, file string) scanned {
 	sync := bytes.Contains(src, []byte("FluxInstance"))
 	s.source = bytes.Contains(src, []byte("source.toolkit.fluxcd.io"))
 	s.config = bytes.Contains(src, []byte("ConfigMap")) || bytes.Contains(src, []byte("Secret"))
+	s.from = bytes.Contains(src, []byte("substituteFrom"))
 	s.argo = bytes.Contains(src, []byte("argoproj.io/")) && containsFold(src, "cilium")
 	s.helmfile = strings.Contains(path.Base(file), "helmfile") && containsFold(src, "cilium")
 	if release || flux || sync {
-		s.docs, s.err = parse(file, src)
+		s.docs, s.err = t.documents(file)
 	}
 	return s
 }
@@ -105,6 +133,7 @@ func (ix *index) add(file string, s scanned) {
 	appendIf(&ix.configs, s.config)
 	appendIf(&ix.argo, s.argo)
 	appendIf(&ix.helmfile, s.helmfile)
+	appendIf(&ix.froms, s.from)
 	if s.err != nil {
 		ix.broken[file] = s.err
 	}
@@ -120,6 +149,9 @@ func (ix *index) with(t *tree, files map[string][]byte) *index {
 		syncs:    slices.DeleteFunc(slices.Clone(ix.syncs), ofChanged),
 		sources:  slices.DeleteFunc(slices.Clone(ix.sources), changed),
 		configs:  slices.DeleteFunc(slices.Clone(ix.configs), changed),
+		argo:     slices.DeleteFunc(slices.Clone(ix.argo), changed),
+		helmfile: slices.DeleteFunc(slices.Clone(ix.helmfile), changed),
+		froms:    slices.DeleteFunc(slices.Clone(ix.froms), changed),
 		broken:   map[string]error{},
 	}
 	for f, err := range ix.broken {
@@ -128,7 +160,7 @@ func (ix *index) with(t *tree, files map[string][]byte) *index {
 		}
 	}
 	for _, f := range sortedKeys(files) {
-		if files[f] != nil && isYAMLName(f) {
+		if files[f] != nil && isManifestName(f) {
 			next.add(f, look(t, f))
 		}
 	}
@@ -151,35 +183,6 @@ func (ix *index) brokenRelease(t *tree) error {
 		}
 	}
 	return nil
-}
-
-// object finds an object of the repository by kind and name in files that
-// mention its kind. A namespace that matches is preferred to one left open.
-func (t *tree) object(files []string, kind, namespace, name string) (document, bool) {
-	var open document
-	for _, f := range files {
-		src, err := t.read(f)
-		if err != nil || !bytes.Contains(src, []byte(name)) || !bytes.Contains(src, []byte(kind)) {
-			continue
-		}
-		docs, err := parse(f, src)
-		if err != nil {
-			continue
-		}
-		for _, d := range docs {
-			if d.id.kind != kind || d.id.name != name {
-				continue
-			}
-			d.file = t.real(d.file)
-			if d.id.namespace == namespace {
-				return d, true
-			}
-			if open.node == nil && (d.id.namespace == "" || namespace == "") {
-				open = d
-			}
-		}
-	}
-	return open, open.node != nil
 }
 
 func sortedKeys[V any](m map[string]V) []string {

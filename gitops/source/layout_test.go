@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/remediate-dev/remediate/gitops/edit"
 )
 
 var update = flag.Bool("update", false, "rewrite the want sections of testdata/layouts")
@@ -37,7 +39,9 @@ func lay(t testing.TB, a *txtar.Archive) string {
 
 // Each archive is a repository in one layout. Its comment says what to ask,
 // one question a line: "options release=NS/NAME cluster=PATH", "ask VALUEPATH",
-// "affects FILE". The want section holds the answers.
+// "affects FILE", and "set VALUEPATH JSON", which changes the value at its place
+// and says whether the rebuilt values are the intended ones and nothing else.
+// The want section holds the answers.
 func TestLayouts(t *testing.T) {
 	files, err := filepath.Glob("testdata/layouts/*.txtar")
 	if err != nil || len(files) < 15 {
@@ -96,6 +100,8 @@ func answers(root, questions string) string {
 		switch f := strings.Fields(line); {
 		case len(f) == 2 && f[0] == "ask":
 			describeValue(&b, r, f[1])
+		case len(f) == 3 && f[0] == "set":
+			changeValue(&b, root, r, f[1], f[2])
 		case len(f) == 2 && f[0] == "affects":
 			fmt.Fprintf(&b, "affects %s\n", f[1])
 			for _, a := range r.Affects(f[1]) {
@@ -135,5 +141,95 @@ func describeValue(b *bytes.Buffer, r *Release, path string) {
 		fmt.Fprintf(b, "place %s error: %v\n", path, p.Err)
 		return
 	}
-	fmt.Fprintf(b, "place %s at %s:%d doc %d %q block %q variable %q format %q\n", path, p.File, p.Line, p.Document, p.YAMLPath, p.Block, p.Variable, p.Format)
+	fmt.Fprintf(b, "place %s at %s:%d doc %d %q block %q variable %q format %q env %q\n", path, p.File, p.Line, p.Document, p.YAMLPath, p.Block, p.Variable, p.Format, p.Env)
+}
+
+// changeValue edits as the planner does and compares all values.
+func changeValue(b *bytes.Buffer, root string, r *Release, path, to string) {
+	fmt.Fprintf(b, "set %s to %s\n", path, to)
+	var value any
+	if err := json.Unmarshal([]byte(to), &value); err != nil {
+		fmt.Fprintf(b, "  error: %v\n", err)
+		return
+	}
+	p := r.Place(path)
+	if p.Err != nil {
+		fmt.Fprintf(b, "  error: %v\n", p.Err)
+		return
+	}
+	src, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(p.File)))
+	if err != nil {
+		fmt.Fprintf(b, "  error: %v\n", err)
+		return
+	}
+	out, err := applyAt(p, src, value)
+	if err != nil {
+		fmt.Fprintf(b, "  error: %v\n", err)
+		return
+	}
+	for _, l := range strings.Split(edit.Diff(p.File, src, out), "\n") {
+		if strings.HasPrefix(l, "-") || strings.HasPrefix(l, "+") {
+			fmt.Fprintf(b, "  %s\n", l)
+		}
+	}
+	got, err := r.Rebuild(map[string][]byte{p.File: out})
+	if err != nil {
+		fmt.Fprintf(b, "  error: %v\n", err)
+		return
+	}
+	want := intendedValues(b, r.Values, splitPath(path), value)
+	if gotJSON, wantJSON := toJSON(got), toJSON(want); gotJSON != wantJSON {
+		fmt.Fprintf(b, "  other values change as well: %s\n", gotJSON)
+		return
+	}
+	fmt.Fprintf(b, "  as intended, nothing else changes\n")
+	for _, u := range r.VariableUsers(p) {
+		fmt.Fprintf(b, "  %s is also used by %s\n", p.Variable, u)
+	}
+}
+
+func toJSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+// intendedValues is a deep copy with one value set.
+func intendedValues(b *bytes.Buffer, values map[string]any, segs []string, value any) map[string]any {
+	var out map[string]any
+	if err := json.Unmarshal([]byte(toJSON(values)), &out); err != nil {
+		fmt.Fprintf(b, "  error: %v\n", err)
+	}
+	at := out
+	for _, s := range segs[:len(segs)-1] {
+		next, ok := at[s].(map[string]any)
+		if !ok {
+			next = map[string]any{}
+			at[s] = next
+		}
+		at = next
+	}
+	at[segs[len(segs)-1]] = value
+	return out
+}
+
+// applyAt edits a file as the planner does.
+func applyAt(p Place, src []byte, value any) ([]byte, error) {
+	switch {
+	case p.Format != "":
+		value = strings.ReplaceAll(p.Format, "%s", fmt.Sprint(value))
+	case p.Variable != "" || p.Env != "":
+		value = fmt.Sprint(value)
+	}
+	if p.Env != "" {
+		return edit.ApplyEnv(src, p.Env, value.(string))
+	}
+	change := edit.Change{Document: p.Document, Path: p.YAMLPath, Value: value}
+	if p.Block != nil {
+		change.Document = 0
+		return edit.ApplyBlock(src, p.Document, p.Block, change)
+	}
+	return edit.Apply(src, change)
 }

@@ -3,6 +3,7 @@ package source
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -27,8 +28,12 @@ type Place struct {
 	// there is always a string.
 	Variable string
 	// Format, if not empty, is how the new value is to be wrapped: "%s" stands
-	// for it, as in "${POD_CIDR:=%s}" for a variable that is nowhere set.
+	// for it, as in "${POD_CIDR:=%s}" for a variable that is nowhere set, or
+	// "POD_CIDR=%s" for a generator's literal. The result is a string.
 	Format string
+	// Env, if not empty, is the key to change in File, which then is an env file,
+	// one KEY=value a line, and no YAML: Document, YAMLPath and Block do not count.
+	Env string
 	// Chain is that of [Release.Where].
 	Chain []string
 	// Err says why the value cannot be written here; it matches
@@ -47,6 +52,17 @@ var networking = []string{
 // writable source that holds its closest parent, else to the one with most of
 // the networking keys, else to the last.
 func (r *Release) Place(path string) Place {
+	p := r.place(path)
+	if p.Err != nil || p.File == "" {
+		return p
+	}
+	if why := r.at.t.notOurs(p.File); why != "" {
+		return p.refuse(why)
+	}
+	return p
+}
+
+func (r *Release) place(path string) Place {
 	segs := splitPath(path)
 	p := Place{Path: path}
 	spots := r.spots(segs)
@@ -57,9 +73,12 @@ func (r *Release) Place(path string) Place {
 	merged, _ := valueAt(r.Values, segs)
 	s := spots[winner(spots, merged)]
 	part := r.at.parts[s.part]
-	p.File, p.Document, p.Line, p.YAMLPath, p.Block = s.at.file, s.at.doc, s.at.line, s.at.path, s.block
+	p = p.at(s.at)
+	if s.block != nil {
+		p.Block = s.block
+	}
 	switch {
-	case s.why != "" || !part.Writable:
+	case s.why != "" || !part.Writable && s.at.file == part.File:
 		return p.refuse(firstOf(s.why, part.Why, "it is not in the repository"))
 	case strings.Contains(s.rawText, "${"):
 		return r.placeVariable(p, s)
@@ -88,31 +107,49 @@ func (p Place) refuse(why string) Place {
 	return p
 }
 
-var wholeVariable = regexp.MustCompile(`^\$\{([_a-zA-Z][_a-zA-Z0-9]*)(?:(:?[=-])[^}]*)?\}$`)
+// at moves a place.
+func (p Place) at(l location) Place {
+	p.File, p.Document, p.Line, p.YAMLPath, p.Block = l.file, l.doc, l.line, l.path, l.block
+	p.Env, p.Format = l.env, l.format
+	return p
+}
+
+var wholeVariable = regexp.MustCompile(`^\$\{([_a-zA-Z][_a-zA-Z0-9]*)(?:(:?[=-])[^{}]*)?\}$`)
 
 // placeVariable moves the place to where the variable is set.
 func (r *Release) placeVariable(p Place, s spot) Place {
 	m := wholeVariable.FindStringSubmatch(strings.TrimSpace(s.rawText))
+	vars := r.varsOf(s.part)
 	if m == nil {
-		return p.refuse("the value is put together of variables: " + s.rawText)
+		return p.refuse(r.composed(s.rawText, vars))
 	}
-	v, set := r.at.vars.byName[m[1]]
+	if p.Format != "" {
+		return p.refuse("a variable inside a generator's literal: write the value where the variable is set")
+	}
+	v, set := vars.byName[m[1]]
 	p.Variable = m[1]
 	switch {
 	case set && v.why != "":
 		return p.refuse(fmt.Sprintf("variable %s: %s (%s)", m[1], v.why, v.at))
 	case set && v.secret:
-		return p.refuse(fmt.Sprintf("variable %s comes from a Secret (%s)", m[1], v.at))
+		return p.refuse(fmt.Sprintf("variable %s comes from a Secret (%s), which is never edited", m[1], v.at))
 	case set:
-		p.File, p.Document, p.Line, p.YAMLPath, p.Block = v.at.file, v.at.doc, v.at.line, v.at.path, nil
-	case len(r.at.vars.opaque) > 0:
-		return p.refuse(fmt.Sprintf("variable %s: %s", m[1], strings.Join(r.at.vars.opaque, "; ")))
+		p = p.at(v.at)
+	case len(vars.opaque) > 0:
+		return p.refuse(fmt.Sprintf("variable %s: %s", m[1], strings.Join(vars.opaque, "; ")))
 	case m[2] != "":
 		p.Format = "${" + m[1] + m[2] + "%s}"
 	default:
 		return p.refuse(fmt.Sprintf("variable %s is not set anywhere in the repository", m[1]))
 	}
 	return p
+}
+
+// composed says of what a text with variables consists, and what to write
+// instead.
+func (r *Release) composed(raw string, vars *variables) string {
+	return fmt.Sprintf("the value is put together of variables: %s, with %s; write the whole value there, or give it a variable of its own, and plan again",
+		raw, strings.Join(r.variablesIn(raw, vars), ", "))
 }
 
 func (r *Release) placeNew(p Place, segs []string) Place {
@@ -137,7 +174,7 @@ func (r *Release) placeNew(p Place, segs []string) Place {
 	p.File, p.Document, p.YAMLPath = part.File, part.Document, segs
 	switch {
 	case part.Kind == "HelmRelease":
-		p.YAMLPath = append([]string{"spec", "values"}, segs...)
+		p.YAMLPath = append(slices.Clone(part.YAMLPath), segs...)
 	case part.Block:
 		p.Block = part.YAMLPath
 	}

@@ -72,10 +72,13 @@ func (r *Release) Where(path string) Provenance {
 	}
 	s := spots[win]
 	p.File, p.Line, p.Document, p.YAMLPath, p.Block = s.at.file, s.at.line, s.at.doc, s.at.path, s.block
+	if isRemotePath(p.File) {
+		p.File, p.Line = "", 0
+	}
 	p.Secret = r.at.parts[s.part].secret
 	if m := variableUse.FindStringSubmatch(s.rawText); m != nil {
 		p.Variable = m[1]
-		p.Secret = p.Secret || r.at.vars.byName[m[1]].secret
+		p.Secret = p.Secret || r.varsOf(s.part).byName[m[1]].secret
 	}
 	return p
 }
@@ -100,7 +103,7 @@ func (r *Release) sentence(s spot, wins bool, spots []spot, win int) string {
 		place = part.Kind + " " + part.Name
 	}
 	shown := show(s.value)
-	vars := r.variablesIn(s.rawText)
+	vars := r.variablesIn(s.rawText, r.varsOf(s.part))
 	if part.secret {
 		shown = "a value from a Secret"
 	}
@@ -144,11 +147,19 @@ func related(a, b []string) bool {
 
 func isMap(v any) bool { _, ok := v.(map[string]any); return ok }
 
+// varsOf are the variables that are substituted in a source.
+func (r *Release) varsOf(i int) *variables {
+	if v := r.at.parts[i].vars; v != nil {
+		return v
+	}
+	return r.at.vars
+}
+
 // variablesIn says for each variable of a text where it is set.
-func (r *Release) variablesIn(raw string) []string {
+func (r *Release) variablesIn(raw string, vars *variables) []string {
 	var out []string
 	for _, m := range variableUse.FindAllStringSubmatch(raw, -1) {
-		v, ok := r.at.vars.byName[m[1]]
+		v, ok := vars.byName[m[1]]
 		switch {
 		case ok && v.secret:
 			out = append(out, fmt.Sprintf("%s set in %s by %s", m[1], v.at, v.from))
@@ -195,7 +206,38 @@ func (r *Release) spots(segs []string) []spot {
 		if !ok {
 			continue
 		}
+		if p.Kind == "HelmRelease" && p.patched {
+			out = append(out, r.patchedSpots(i, p, segs)...)
+		}
 		out = append(out, r.spotIn(i, p, segs, v))
+	}
+	return out
+}
+
+// patchedSpots are the settings in the HelmRelease's own file and in patches
+// that a later patch replaces.
+func (r *Release) patchedSpots(i int, p part, segs []string) []spot {
+	full := append([]string{"spec", "values"}, segs...)
+	n := lookup(r.at.doc.node, full...)
+	want := r.rawInline(segs)
+	if n != nil && sameAs(n, want) {
+		return nil
+	}
+	var out []spot
+	add := func(n *yaml.Node, at location) {
+		var v any
+		if n != nil && !sameAs(n, want) && decode(n, &v) == nil && !isMap(v) {
+			out = append(out, spot{part: i, value: v, at: at, rawText: text(n), why: "a patch replaces it"})
+		}
+	}
+	add(n, location{file: p.File, doc: p.Document, path: r.at.doc.path(full...), line: keyLine(r.at.doc.node, full...)})
+	r.at.mu.Lock()
+	patches := r.at.g.patches(r.at.k, r.at.eff)
+	r.at.mu.Unlock()
+	for _, c := range patches {
+		if path, n := c.find(r.at.release, full); n != nil {
+			add(n, c.location(path, n))
+		}
 	}
 	return out
 }
@@ -207,10 +249,10 @@ func (r *Release) targetSpot(i int, p part, segs []string) (spot, bool) {
 		return spot{}, false
 	}
 	v, ok := valueAt(m, segs)
-	at := location{file: p.File, doc: p.Document, line: p.Line, path: p.YAMLPath}
+	at := location{file: p.File, doc: p.Document, line: p.Line, path: p.YAMLPath, env: p.env, format: p.format}
 	why := p.Why
-	if p.YAMLPath == nil {
-		why = "the whole file is one value, set through targetPath"
+	if p.YAMLPath == nil && p.env == "" {
+		why = firstOf(why, "the whole file is one value, set through targetPath")
 	}
 	return spot{part: i, value: v, at: at, rawText: p.raw, why: why}, ok
 }
@@ -242,7 +284,7 @@ func (r *Release) spotIn(i int, p part, segs []string, v any) spot {
 func (r *Release) inlineSpot(s spot, p part, segs []string) spot {
 	full := append([]string{"spec", "values"}, segs...)
 	n := lookup(r.at.doc.node, full...)
-	s.at.path = full
+	s.at.path = r.at.doc.path(full...)
 	if p.patched && !sameAs(n, r.rawInline(segs)) {
 		return r.patchSpot(s, segs)
 	}

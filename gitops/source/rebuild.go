@@ -55,7 +55,7 @@ func (r *Release) swap(files map[string][]byte) (parts []part, ok bool, err erro
 		whole := false
 		for i := range parts {
 			p := &parts[i]
-			if p.File != f || p.YAMLPath != nil || !p.found || p.Kind == "HelmRelease" || !p.Writable {
+			if p.File != f || p.YAMLPath != nil || p.env != "" || !p.found || p.Kind == "HelmRelease" || !p.Writable {
 				continue
 			}
 			if content == nil {
@@ -63,7 +63,7 @@ func (r *Release) swap(files map[string][]byte) (parts []part, ok bool, err erro
 			}
 			whole = true
 			p.raw = string(content)
-			if p.data, err = r.at.vars.text(p.raw); err != nil {
+			if p.data, err = r.varsOf(i).text(p.raw); err != nil {
 				return nil, false, fmt.Errorf("%s: %w", f, err)
 			}
 			if err := p.read(); err != nil {
@@ -106,11 +106,10 @@ func (r *Release) uses(f string, content []byte) bool {
 func (r *Release) again(files map[string][]byte) (*Release, error) {
 	t := r.at.t.with(files)
 	ix := r.at.ix.with(t, files)
-	g := newGraph(t)
 	r.at.mu.Lock()
-	g.seed = r.at.g.known()
+	g := r.at.g.with(t, files)
 	r.at.mu.Unlock()
-	s := &search{t: t, ix: ix, g: g, opts: r.at.opts, b: &builder{t: t, g: g, notes: map[string][]string{}}}
+	s := &search{t: t, ix: ix, g: g, opts: r.at.opts, b: &builder{t: t, g: g, notes: map[string][]string{}, all: r.at.all}}
 	k, err := s.refresh(r.at.k)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -10,8 +11,6 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
-
-	"github.com/remediate-dev/remediate/gitops/edit"
 )
 
 // For every layout: rebuilding with nothing changed gives the values as found,
@@ -29,6 +28,9 @@ func TestRebuildAgreesWithFind(t *testing.T) {
 		}
 		root := lay(t, a)
 		all, err := List(context.Background(), Options{Root: root})
+		if errors.Is(err, ErrNoRelease) {
+			continue
+		}
 		if err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
@@ -55,7 +57,10 @@ func editAndCompare(t *testing.T, name, root string, r *Release) bool {
 	if p.Err != nil {
 		return false
 	}
-	old := r.Where(path).Value.(string)
+	old, ok := r.Where(path).Value.(string)
+	if !ok {
+		return false
+	}
 	disk := filepath.Join(root, filepath.FromSlash(p.File))
 	src, err := os.ReadFile(disk)
 	if err != nil {
@@ -98,12 +103,7 @@ func editAndCompare(t *testing.T, name, root string, r *Release) bool {
 // write edits the file as the planner does.
 func write(t *testing.T, p Place, src []byte, value any) []byte {
 	t.Helper()
-	change := edit.Change{Document: p.Document, Path: p.YAMLPath, Value: value}
-	out, err := edit.Apply(src, change)
-	if p.Block != nil {
-		change.Document = 0
-		out, err = edit.ApplyBlock(src, p.Document, p.Block, change)
-	}
+	out, err := applyAt(p, src, value)
 	if err != nil {
 		t.Fatalf("edit %+v: %v", p, err)
 	}

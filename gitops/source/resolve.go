@@ -25,6 +25,10 @@ type part struct {
 	// patched is true for spec.values that patches have changed, and for a
 	// ConfigMap's string that a patch replaces which could not be found.
 	patched bool
+	// env and format are those of [Place], for a generator's env file or literal.
+	env, format string
+	// vars are those of another Kustomization that applies the object, else nil.
+	vars *variables
 }
 
 // resolver reads one built HelmRelease.
@@ -38,6 +42,8 @@ type resolver struct {
 	obj       map[string]any // release with variables substituted
 	namespace string
 	missing   []string
+	// absent: something that the release names is not in the repository.
+	absent bool
 }
 
 // resolve returns nil for a HelmRelease of another chart.
@@ -53,7 +59,7 @@ func (r *resolver) resolve(ctx context.Context) (*Release, error) {
 		return nil, nil
 	}
 	rel := &Release{Namespace: r.namespace, Name: stringAt(obj, "metadata", "name"), Chart: chart}
-	rel.at = state{mu: &sync.Mutex{}, children: map[*flux][]built{}, t: r.t, ix: r.ix, g: r.g, all: r.all, k: r.k, eff: r.eff, vars: r.vars, opts: r.opts, release: r.release}
+	rel.at = state{mu: &sync.Mutex{}, t: r.t, ix: r.ix, g: r.g, all: r.all, k: r.k, eff: r.eff, vars: r.vars, opts: r.opts, release: r.release}
 	r.describe(rel)
 	parts, err := r.parts(rel.at.doc)
 	if err != nil {
@@ -64,10 +70,16 @@ func (r *resolver) resolve(ctx context.Context) (*Release, error) {
 		return nil, err
 	}
 	for _, p := range parts {
+		if isRemotePath(p.File) {
+			p.File, p.Line = "", 0
+		}
 		rel.Sources = append(rel.Sources, p.ValuesSource)
 	}
 	rel.Unresolved = r.vars.unresolved(rel.Values)
 	rel.Missing = append(r.missing, r.b.notes[r.eff.String()]...)
+	if r.absent {
+		rel.Missing = append(rel.Missing, r.unreadIn(r.eff)...)
+	}
 	slices.Sort(rel.Missing)
 	rel.Missing = slices.Compact(rel.Missing)
 	return rel, nil
@@ -166,14 +178,24 @@ func (r *resolver) parts(doc document) ([]part, error) {
 	if len(own.Values) > 0 || len(parts) == 0 {
 		parts = append(parts, own)
 	}
+	for i := range parts {
+		parts[i].onlyOurs(r.t)
+	}
 	return parts, nil
+}
+
+// onlyOurs keeps files of other repositories from being edited.
+func (p *part) onlyOurs(t *tree) {
+	if why := t.notOurs(p.File); why != "" && p.Writable {
+		p.Writable, p.Why = false, why
+	}
 }
 
 // inline is spec.values.
 func (r *resolver) inline(doc document) (part, error) {
 	p := part{found: true}
 	p.Kind, p.Name = "HelmRelease", r.release.id.name
-	p.YAMLPath = []string{"spec", "values"}
+	p.YAMLPath = doc.path("spec", "values")
 	p.Values = specValues(r.obj)
 	if doc.node == nil {
 		p.Why = "the HelmRelease is generated, not a manifest of the repository"
@@ -212,6 +234,7 @@ func (r *resolver) referenced(ref meta.ValuesReference) (part, error) {
 		}
 		if !ref.Optional || p.Why != notInRepository {
 			r.miss("%s: %s", where, p.Why)
+			r.absent = r.absent || p.Why == notInRepository
 		}
 		p.Unreadable = !ref.Optional || p.secret || p.Why != notInRepository
 		return p, nil

@@ -52,13 +52,17 @@ type Setting struct {
 
 // ReadSettings reads .remediate.yaml; a repository without one has no
 // settings. An unknown field, a range that does not parse, or a path that
-// leaves the repository is an error with file:line.
-func ReadSettings(root string) (*Settings, error) {
+// leaves the repository is an error with file:line. The files stand in front
+// of the working tree as [Options.Files] do.
+func ReadSettings(root string, files map[string][]byte) (*Settings, error) {
 	t, err := openShallow(root)
 	if err != nil {
 		return nil, err
 	}
 	defer t.root.Close()
+	if len(files) > 0 {
+		t = t.with(files)
+	}
 	src, err := t.read(SettingsFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &Settings{}, nil

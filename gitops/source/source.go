@@ -20,11 +20,27 @@ type Options struct {
 	// ClusterPath restricts the search to what is applied from this directory
 	// of the repository; empty takes all.
 	ClusterPath string
-	// AllowRemoteBases is accepted and has no effect yet: remote bases are never
-	// fetched, and their absence is noted in [Release.Missing].
+	// AllowRemoteBases has the remote bases fetched that the releases need; they
+	// are read, never edited. Without it they are left out, and
+	// [Release.Missing] says so.
 	AllowRemoteBases bool
+	// Fetch brings them; nil is [FetchRemote].
+	Fetch Fetcher
+	// Submodules are paths of other repositories in this one, besides those that
+	// .gitmodules names: what lies there is read, never edited.
+	Submodules []string
 	// MaxFileBytes bounds one file; 0 means 4 MiB.
 	MaxFileBytes int64
+	// Files stand in front of the working tree, by path from the root with
+	// forward slashes: the content in place of the file's, nil for a file that
+	// does not exist. They may add and take away whole directories. They are not
+	// copied: do not change them.
+	Files map[string][]byte
+	// Failed is told of what could not be built or read although it holds a
+	// Cilium release, while other releases could: with the path of the cluster
+	// as [Release.ClusterPath] has it. Nil drops that. Where there is no release
+	// at all, [List] returns the error.
+	Failed func(clusterPath string, err error)
 }
 
 // Release is a Cilium HelmRelease as Flux applies it.
@@ -116,7 +132,7 @@ func (s ValuesSource) Path() string { return joinPath(s.YAMLPath) }
 
 // state is what a Release needs to answer questions later.
 type state struct {
-	mu    *sync.Mutex // guards g and children, which remember what was read
+	mu    *sync.Mutex // guards g and before, which remember what was read
 	t     *tree
 	ix    *index
 	g     *graph
@@ -130,8 +146,10 @@ type state struct {
 	release built
 	// doc is the document that it was built from.
 	doc document
-	// children are the objects that a parent applies, once asked for.
-	children map[*flux][]built
+	// peers are all releases of the repository, this one among them.
+	peers []*Release
+	// before is the repository without any edit, once asked for.
+	before *world
 }
 
 // Find returns the one release that the options choose. The error matches
@@ -151,16 +169,16 @@ func Find(ctx context.Context, opts Options) (*Release, error) {
 // List returns all live Cilium releases that fit the options, by cluster path,
 // namespace and name. There is at least one, or an error.
 func List(ctx context.Context, opts Options) ([]*Release, error) {
-	t, err := openTree(opts.Root, opts.MaxFileBytes)
+	t, err := openOverlaid(opts.Root, opts.MaxFileBytes, opts.Files)
 	if err != nil {
 		return nil, err
 	}
+	t.readSubmodules(opts.Submodules)
 	ix, err := scan(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	s := newSearch(t, ix, opts)
-	rs, err := s.releases(ctx)
+	s, rs, err := lookThrough(ctx, t, ix, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -168,6 +186,12 @@ func List(ctx context.Context, opts Options) ([]*Release, error) {
 		return nil, s.none()
 	}
 	sort.SliceStable(rs, func(i, j int) bool { return rs[i].sortKey() < rs[j].sortKey() })
+	for _, r := range rs {
+		if err := r.clash(); err != nil {
+			return nil, err
+		}
+		r.at.peers = s.passed
+	}
 	return rs, nil
 }
 
@@ -193,6 +217,7 @@ func newSearch(t *tree, ix *index, opts Options) *search {
 	g := newGraph(t)
 	s := &search{t: t, ix: ix, g: g, opts: opts, b: &builder{t: t, g: g, notes: map[string][]string{}}}
 	s.all = fluxes(t, ix, g)
+	s.b.all = s.all
 	return s
 }
 
@@ -206,6 +231,7 @@ type candidate struct {
 func (s *search) releases(ctx context.Context) ([]*Release, error) {
 	var found []*Release
 	var failed []error
+	var failedAt []*flux
 	cands := s.candidates()
 	for _, tier := range []int{3, 2, 1, 0} {
 		done := map[*flux]bool{}
@@ -220,6 +246,7 @@ func (s *search) releases(ctx context.Context) ([]*Release, error) {
 			rs, err := s.resolveAll(ctx, c.k)
 			if err != nil {
 				failed = append(failed, err)
+				failedAt = append(failedAt, c.k)
 			}
 			found = append(found, rs...)
 		}
@@ -232,6 +259,7 @@ func (s *search) releases(ctx context.Context) ([]*Release, error) {
 	if len(fit) == 0 && len(failed) > 0 {
 		return nil, errors.Join(failed...)
 	}
+	s.tellFailed(failedAt, failed)
 	return fit, nil
 }
 
@@ -288,7 +316,11 @@ func (s *search) resolveAll(ctx context.Context, k *flux) ([]*Release, error) {
 	if err != nil {
 		return nil, err
 	}
-	vars := s.b.variablesOf(s.ix, eff)
+	return s.read(ctx, k, eff, s.b.variablesOf(s.ix, eff), objs)
+}
+
+// read resolves the Cilium releases among the objects that k builds.
+func (s *search) read(ctx context.Context, k, eff *flux, vars *variables, objs []built) ([]*Release, error) {
 	var rs []*Release
 	for _, o := range objs {
 		if o.id.kind != "HelmRelease" || o.id.group() != "helm.toolkit.fluxcd.io" {
@@ -339,44 +371,4 @@ func (s *search) fits(r *Release) bool {
 		}
 	}
 	return within(r.File)
-}
-
-// none explains why nothing was found.
-func (s *search) none() error {
-	if len(s.passed) > 0 {
-		var have []string
-		for _, r := range s.passed {
-			have = append(have, fmt.Sprintf("%s/%s in %s:%d", r.Namespace, r.Name, r.File, r.Line))
-		}
-		have = slices.Compact(have)
-		return fmt.Errorf("%w fits --release %q and --cluster-path %q; there is %s", ErrNoRelease, s.opts.Release, s.opts.ClusterPath, strings.Join(have, ", "))
-	}
-	if err := s.ix.brokenRelease(s.t); err != nil {
-		return fmt.Errorf("a file that mentions a Cilium HelmRelease cannot be read: %w", err)
-	}
-	return s.notOurs()
-}
-
-// notOurs names the other tool that seems to configure Cilium here.
-func (s *search) notOurs() error {
-	if len(s.ix.argo) > 0 {
-		return fmt.Errorf("%w: %s is an Argo CD Application; remediate reads Flux repositories only: take the values to a HelmRelease, or give a snapshot of the cluster", ErrNotOurs, s.ix.argo[0])
-	}
-	for _, f := range s.t.others {
-		if !strings.Contains(strings.ToLower(f), "cilium") {
-			continue
-		}
-		switch path.Ext(f) {
-		case ".tf":
-			return fmt.Errorf("%w: %s configures Cilium in Terraform; state the network's facts in .remediate.yaml and keep the values in a HelmRelease", ErrNotOurs, f)
-		case ".cue", ".nix", ".jsonnet", ".libsonnet", ".k":
-			return fmt.Errorf("%w: %s generates the manifests; run remediate on the generated repository", ErrNotOurs, f)
-		default:
-			return fmt.Errorf("%w: %s is a template; render it and run remediate on the rendered repository", ErrNotOurs, f)
-		}
-	}
-	if len(s.ix.helmfile) > 0 {
-		return fmt.Errorf("%w: %s installs Cilium with helmfile; remediate changes values that a Flux HelmRelease applies", ErrNotOurs, s.ix.helmfile[0])
-	}
-	return fmt.Errorf("%w under %s: remediate needs a HelmRelease whose chart is cilium (spec.chart or spec.chartRef) in the checkout; give its directory with --repo", ErrNoRelease, s.opts.Root)
 }

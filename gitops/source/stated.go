@@ -52,9 +52,10 @@ var stateHints = [][]byte{
 // talconfig.yaml, kubeadm's ClusterConfiguration, k3s and RKE2 config.yaml,
 // Cluster API's Cluster, and, as hints, variables whose name holds POD and CIDR
 // or the like. The order is that of the files. Files that cannot be parsed
-// state nothing; archives are passed over.
-func Stated(root string) ([]StatedFact, error) {
-	t, err := openTree(root, 0)
+// state nothing; archives are passed over. The files stand in front of the
+// working tree as [Options.Files] do.
+func Stated(root string, files map[string][]byte) ([]StatedFact, error) {
+	t, err := openOverlaid(root, 0, files)
 	if err != nil {
 		return nil, err
 	}

@@ -94,7 +94,7 @@ clusterSvcNets: ["${SVC}", 10.97.0.0/16]
 `
 
 func TestStated(t *testing.T) {
-	got, err := Stated(lay(t, txtar.Parse([]byte(statedRepo))))
+	got, err := Stated(lay(t, txtar.Parse([]byte(statedRepo))), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestChartInTheRepository(t *testing.T) {
 
 func TestReadSettings(t *testing.T) {
 	root := t.TempDir()
-	if s, err := ReadSettings(root); err != nil || s.Snapshot.Value != "" {
+	if s, err := ReadSettings(root, nil); err != nil || s.Snapshot.Value != "" {
 		t.Fatalf("no file: %v, %v", s, err)
 	}
 	put(t, root, SettingsFile, `# stated by hand
@@ -203,7 +203,7 @@ releases:
     facts:
       podCIDRs: [10.244.0.0/16, fd00::/56]
 `)
-	s, err := ReadSettings(root)
+	s, err := ReadSettings(root, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +243,7 @@ func TestReadSettingsErrors(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			root := t.TempDir()
 			put(t, root, SettingsFile, test.text)
-			_, err := ReadSettings(root)
+			_, err := ReadSettings(root, nil)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want %q", err, test.want)
 			}

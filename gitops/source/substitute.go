@@ -1,14 +1,12 @@
 package source
 
 import (
-	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/fluxcd/pkg/envsubst"
-	"go.yaml.in/yaml/v3"
 	sigsyaml "sigs.k8s.io/yaml"
 )
 
@@ -18,134 +16,6 @@ var (
 )
 
 const substituteKey = "kustomize.toolkit.fluxcd.io/substitute"
-
-// variable is one post-build variable and where it is set.
-type variable struct {
-	value string
-	at    location
-	from  string // "ConfigMap flux-system/cluster-settings", "Kustomization …"
-	// why says why the place where it is set cannot be edited, "" if it can.
-	why    string
-	secret bool
-}
-
-// location is a node of a YAML file.
-type location struct {
-	file string
-	doc  int
-	path []string
-	line int
-}
-
-func (l location) String() string { return fmt.Sprintf("%s:%d", l.file, l.line) }
-
-// variables are those that one Flux Kustomization substitutes.
-type variables struct {
-	byName map[string]variable
-	// opaque are the sources that could not be read, so that a name that is
-	// not in byName may still be set.
-	opaque []string
-	// files are those that variables come from.
-	files []string
-}
-
-// variablesOf reads the variables of a Kustomization in Flux's order:
-// substituteFrom as listed, then substitute.
-func (b *builder) variablesOf(ix *index, k *flux) *variables {
-	vs := &variables{byName: map[string]variable{}}
-	post, _ := k.spec["postBuild"].(map[string]any)
-	refs, _ := post["substituteFrom"].([]any)
-	for _, r := range refs {
-		m, _ := r.(map[string]any)
-		kind, _ := m["kind"].(string)
-		name, _ := m["name"].(string)
-		optional, _ := m["optional"].(bool)
-		if !b.substituteFrom(ix, vs, k, kind, name) && !optional {
-			vs.opaque = append(vs.opaque, fmt.Sprintf("%s %s/%s is not in the repository", kind, k.namespace(), name))
-		}
-	}
-	own, _ := post["substitute"].(map[string]any)
-	for name, v := range own {
-		path := []string{"spec", "postBuild", "substitute", name}
-		s := strings.ReplaceAll(fmt.Sprint(v), "\n", "")
-		set := variable{value: s, from: k.String(), at: location{k.doc.file, k.doc.index, path, keyLine(k.doc.node, path...)}}
-		if n := lookup(k.doc.node, path...); n == nil || text(n) != fmt.Sprint(v) {
-			set.at.line = k.doc.line
-			set.why = "it is set by a patch on " + k.String()
-		}
-		vs.byName[name] = set
-	}
-	return vs
-}
-
-// substituteFrom adds the data of one ConfigMap or Secret, and reports whether
-// it was found.
-func (b *builder) substituteFrom(ix *index, vs *variables, k *flux, kind, name string) bool {
-	from := fmt.Sprintf("%s %s/%s", kind, k.namespace(), name)
-	d, ok := b.t.object(ix.configs, kind, k.namespace(), name)
-	if !ok {
-		return kind == "ConfigMap" && b.substituteFromEnv(vs, from, name)
-	}
-	vs.files = append(vs.files, d.file)
-	if isEncrypted(d.node) {
-		vs.opaque = append(vs.opaque, fmt.Sprintf("%s in %s:%d is encrypted", from, d.file, d.line))
-		return true
-	}
-	for _, field := range []string{"data", "stringData"} {
-		m := target(child(d.node, field))
-		if m == nil || m.Kind != yaml.MappingNode || kind == "Secret" && field == "data" {
-			continue
-		}
-		for i := 0; i+1 < len(m.Content); i += 2 {
-			key, val := m.Content[i], m.Content[i+1]
-			vs.byName[key.Value] = variable{
-				value: strings.ReplaceAll(text(val), "\n", ""), from: from, secret: kind == "Secret",
-				at: location{d.file, d.index, []string{field, key.Value}, key.Line},
-			}
-		}
-	}
-	return true
-}
-
-// substituteFromEnv reads a ConfigMap that a generator makes of an env file.
-func (b *builder) substituteFromEnv(vs *variables, from, name string) bool {
-	for _, dir := range b.g.known() {
-		u := b.g.unit(dir)
-		for _, gen := range items(child(u.node, "configMapGenerator")) {
-			if text(child(gen, "name")) != name {
-				continue
-			}
-			envs := append(slices.Clone(items(child(gen, "envs"))), child(gen, "env"))
-			for _, n := range envs {
-				if p, ok := join(dir, text(n)); ok && text(n) != "" {
-					b.readEnv(vs, from, p)
-				}
-			}
-			for _, n := range items(child(gen, "literals")) {
-				key, val, _ := strings.Cut(text(n), "=")
-				vs.byName[key] = variable{value: strings.Trim(val, `"'`), from: from, at: location{u.kfile, 0, nil, n.Line}, why: "it is a literal of a configMapGenerator"}
-			}
-			vs.files = append(vs.files, u.kfile)
-			return true
-		}
-	}
-	return false
-}
-
-func (b *builder) readEnv(vs *variables, from, file string) {
-	src, err := b.t.read(file)
-	if err != nil {
-		vs.opaque = append(vs.opaque, err.Error())
-		return
-	}
-	vs.files = append(vs.files, file)
-	for i, line := range strings.Split(string(src), "\n") {
-		key, val, ok := strings.Cut(strings.TrimSpace(line), "=")
-		if ok && variableName.MatchString(key) {
-			vs.byName[key] = variable{value: val, from: from, at: location{file, 0, nil, i + 1}, why: "it stands in an env file, which is not YAML"}
-		}
-	}
-}
 
 // text substitutes as kustomize-controller does without its strict mode: an
 // unknown variable becomes its default or "". Only when a source of variables
@@ -173,15 +43,12 @@ func (vs *variables) text(s string) (string, error) {
 // object substitutes in a whole object, as text, so that a variable can change
 // a value's type.
 func (vs *variables) object(obj map[string]any) (map[string]any, error) {
-	if disabled(obj) {
+	if disabled(obj) || len(vs.byName)+len(vs.opaque) == 0 || !holdsVariable(obj) {
 		return obj, nil
 	}
 	src, err := sigsyaml.Marshal(obj)
 	if err != nil {
 		return nil, err
-	}
-	if !bytes.Contains(src, []byte("${")) {
-		return obj, nil
 	}
 	out, err := vs.text(string(src))
 	if err != nil {
@@ -192,6 +59,23 @@ func (vs *variables) object(obj map[string]any) (map[string]any, error) {
 		return nil, fmt.Errorf("after substitution of variables: %w", err)
 	}
 	return next, nil
+}
+
+// holdsVariable reports whether a string or a key below v has a variable in it.
+func holdsVariable(v any) bool {
+	switch x := v.(type) {
+	case string:
+		return strings.Contains(x, "${")
+	case map[string]any:
+		for k, e := range x {
+			if strings.Contains(k, "${") || holdsVariable(e) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(x, holdsVariable)
+	}
+	return false
 }
 
 func disabled(obj map[string]any) bool {

@@ -1,5 +1,6 @@
-// Package report prints plans and findings: text for a terminal, JSON, YAML,
-// Markdown for a pull request, one-file HTML, and the diff alone.
+// Package report prints plans, findings and the results of checks: text for a
+// terminal, JSON, YAML, Markdown for a pull request, one-file HTML, the diff
+// alone, SARIF, and the workflow commands of GitHub.
 //
 // Every function is a pure function of the document: no clock, no environment,
 // no terminal. The caller decides on colour and width. The same document gives

@@ -153,14 +153,25 @@ func mdChange(c *v1alpha1.Candidate) block {
 		b.items = append(b.items, fmt.Sprintf("| %s | %s | %s |", mdBriefCell(flow), mdBriefCell(e.Before), mdBriefCell(e.After)))
 	}
 	b.items = append(b.items, fmt.Sprintf("| all flow classes | | **%s** |", flows(c.Proof.Flows)))
-	b.tail = []string{"", "Proof: " + mdBrief(proof(c.Proof)) + "."}
-	for _, note := range c.Proof.Notes {
+	b.tail = append(mdChains(c), "", "Proof: "+mdBrief(proof(c.Proof))+".")
+	for _, note := range c.Proof.Notes[:min(3, len(c.Proof.Notes))] {
 		b.tail = append(b.tail, "- "+mdBrief(note))
-		if len(b.tail) == 5 {
-			break
-		}
 	}
 	return b
+}
+
+// mdChains says who sets each value where several sources have a say.
+func mdChains(c *v1alpha1.Candidate) []string {
+	var lines []string
+	for _, change := range c.Changes {
+		if len(change.Chain) > 1 {
+			lines = append(lines, "- "+mdBrief(change.Path+": "+strings.Join(change.Chain, "; ")))
+		}
+	}
+	if len(lines) > 0 {
+		lines = append([]string{""}, lines...)
+	}
+	return lines
 }
 
 func mdValue(v any) string {
@@ -182,11 +193,17 @@ func mdRisk(v *view) block {
 	if r := restart(c.Rollout); r != "" {
 		add("Needs: " + mdBrief(r) + ".")
 	}
-	for _, s := range c.SideEffects {
+	for _, s := range sideEffects(c) {
 		add(mdBrief(s))
+	}
+	for _, k := range copyLines(c, 6) {
+		add(mdBrief(k.text))
 	}
 	if len(c.Affects) > 0 {
 		add("The edited files are read by " + mdBrief(joined(c.Affects, 6)) + ".")
+	}
+	for _, e := range effectLines(c.Effects, 4) {
+		add(mdBrief(e.text))
 	}
 	if t := tried(c.Tried); t != "" {
 		add("This state was live before: " + mdBrief(t))

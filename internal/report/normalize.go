@@ -51,6 +51,10 @@ func normalCandidate(c *v1alpha1.Candidate) {
 	c.Rollout.Restart = list(c.Rollout.Restart)
 	c.SideEffects = list(c.SideEffects)
 	c.Affects = list(c.Affects)
+	c.Effects = slices.Clone(c.Effects)
+	for i := range c.Effects {
+		c.Effects[i].Changes = list(c.Effects[i].Changes)
+	}
 }
 
 func normalCheck(r *v1alpha1.CheckResult) {
@@ -60,6 +64,16 @@ func normalCheck(r *v1alpha1.CheckResult) {
 		r.Problems[i].Evidence = list(r.Problems[i].Evidence)
 	}
 	r.Repairs = list(r.Repairs)
+	r.Releases = list(slices.Clone(r.Releases))
+	for i := range r.Releases {
+		r.Releases[i].Changed = list(r.Releases[i].Changed)
+		if f := r.Releases[i].Flows; f != nil {
+			counts := *f
+			counts.Examples = list(counts.Examples)
+			r.Releases[i].Flows = &counts
+		}
+	}
+	r.Unknown = list(r.Unknown)
 }
 
 func normalDetect(r *v1alpha1.DetectResult) {

@@ -217,6 +217,7 @@ func (t *screen) fix(v *view) {
 			break
 		}
 		rows = append(rows, t.change(c)...)
+		rows = append(rows, t.chain(c)...)
 	}
 	rows = append(rows, t.proven(v.best.Proof)...)
 	for _, note := range v.best.Proof.Notes[:min(2, len(v.best.Proof.Notes))] {
@@ -226,6 +227,18 @@ func (t *screen) fix(v *view) {
 		rows = append(rows, t.bullet("!", tried(v.best.Tried), 2, yellow)...)
 	}
 	t.section("Fix", rows)
+}
+
+// chain writes who sets the value where several sources have a say.
+func (t *screen) chain(c v1alpha1.Change) []string {
+	if len(c.Chain) < 2 {
+		return nil
+	}
+	var rows []string
+	for _, s := range c.Chain[:min(4, len(c.Chain))] {
+		rows = append(rows, t.bullet("·", line(s), 2, dim)...)
+	}
+	return rows
 }
 
 // proven writes the counts and what else was checked, on one row if they fit.

@@ -128,14 +128,29 @@ func (t *screen) rollout(v *view) {
 		note = strings.TrimSuffix(r+": "+note, ": ")
 	}
 	rows = append(rows, t.bullet("•", note, 2)...)
-	for _, s := range v.best.SideEffects[:min(2, len(v.best.SideEffects))] {
+	others := sideEffects(v.best)
+	for _, s := range others[:min(2, len(others))] {
 		rows = append(rows, t.bullet("•", line(s), 2)...)
 	}
+	rows = append(rows, t.effects(copyLines(v.best, 3))...)
 	if n := len(v.best.Affects); n > 0 {
 		rows = append(rows, t.bullet("•", "affects "+joined(v.best.Affects, 4), 1)...)
 	}
+	rows = append(rows, t.effects(effectLines(v.best.Effects, 3))...)
 	rows = append(rows, t.delivery(v.plan.Delivery)...)
 	t.section("Rollout", rows)
+}
+
+func (t *screen) effects(lines []effectLine) []string {
+	var rows []string
+	for _, e := range lines {
+		if e.marked {
+			rows = append(rows, t.bullet("!", e.text, 3, yellow)...)
+			continue
+		}
+		rows = append(rows, t.bullet("•", e.text, 1)...)
+	}
+	return rows
 }
 
 func (t *screen) delivery(d v1alpha1.Delivery) []string {

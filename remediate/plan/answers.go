@@ -94,7 +94,7 @@ func short(commit string) string {
 
 // crash explains the refusal that turning masquerade off runs into.
 func (p *planner) crash(f v1alpha1.Finding) string {
-	off := []Set{{"bpf.masquerade", true}, {"enable" + f.Family + "Masquerade", false}}
+	off := []Set{{Path: "bpf.masquerade", Value: true}, {Path: "enable" + f.Family + "Masquerade", Value: false}}
 	start := p.start(Overlay(p.in.Current.Config, off))
 	if start.Starts != snapshot.No {
 		return ""

@@ -39,7 +39,7 @@ func candidate(t *testing.T, p v1alpha1.Plan, id string) v1alpha1.Candidate {
 
 // Both families wrong: one change cures both, and it comes first.
 func TestBothFamilies(t *testing.T) {
-	values := with(incidentValues(), []Set{{"enableIPv4Masquerade", true}, {"ipv4NativeRoutingCIDR", "10.102.0.0/16"}})
+	values := with(incidentValues(), []Set{{Path: "enableIPv4Masquerade", Value: true}, {Path: "ipv4NativeRoutingCIDR", Value: "10.102.0.0/16"}})
 	p := make1(t, values, incidentSnapshot())
 	if len(p.Candidates) == 0 {
 		t.Fatalf("rejected %+v", p.Rejected)
@@ -56,7 +56,7 @@ func TestBothFamilies(t *testing.T) {
 // What a person put on the ip-masq-agent's list stays there.
 func TestMasqAgentListIsKept(t *testing.T) {
 	list := func(entries ...any) []Set {
-		return []Set{{"ipMasqAgent.enabled", true}, {"ipMasqAgent.config.nonMasqueradeCIDRs", entries}}
+		return []Set{{Path: "ipMasqAgent.enabled", Value: true}, {Path: "ipMasqAgent.config.nonMasqueradeCIDRs", Value: entries}}
 	}
 	t.Run("the list is right and the agent is off", func(t *testing.T) {
 		p := make1(t, with(incidentValues(), list("192.168.0.0/16", "fd00:101:224::/60", "fd00:101::/48")), incidentSnapshot())
@@ -70,14 +70,14 @@ func TestMasqAgentListIsKept(t *testing.T) {
 		}
 	})
 	t.Run("pods are added", func(t *testing.T) {
-		p := make1(t, with(incidentValues(), append(list("192.168.0.0/16", "fd00:101::/48"), Set{"bpf.masquerade", true})), incidentSnapshot())
+		p := make1(t, with(incidentValues(), append(list("192.168.0.0/16", "fd00:101::/48"), Set{Path: "bpf.masquerade", Value: true})), incidentSnapshot())
 		want := []any{"192.168.0.0/16", "fd00:101::/48", "fd00:101:224::/60"}
 		if diff := cmp.Diff(want, changed(candidate(t, p, "extend-ip-masq-agent"))["ipMasqAgent.config.nonMasqueradeCIDRs"]); diff != "" {
 			t.Errorf("list (-want +got):\n%s", diff)
 		}
 	})
 	t.Run("an entry that is no CIDR is named", func(t *testing.T) {
-		p := make1(t, with(incidentValues(), append(list("192.168.0.0/16", "fd00:101:224::/60x"), Set{"bpf.masquerade", true})), incidentSnapshot())
+		p := make1(t, with(incidentValues(), append(list("192.168.0.0/16", "fd00:101:224::/60x"), Set{Path: "bpf.masquerade", Value: true})), incidentSnapshot())
 		if c := candidate(t, p, "extend-ip-masq-agent"); !strings.Contains(strings.Join(c.SideEffects, " "), "fd00:101:224::/60x") {
 			t.Errorf("side effects %q", c.SideEffects)
 		}
@@ -138,7 +138,7 @@ func TestPolicyUnknown(t *testing.T) {
 
 // Part of the pods inside: no two candidates say the same.
 func TestPartlyInside(t *testing.T) {
-	p := make1(t, with(incidentValues(), []Set{{"ipv6NativeRoutingCIDR", "fd00:101:224::/62"}}), incidentSnapshot())
+	p := make1(t, with(incidentValues(), []Set{{Path: "ipv6NativeRoutingCIDR", Value: "fd00:101:224::/62"}}), incidentSnapshot())
 	seen := map[any]string{}
 	for _, c := range p.Candidates {
 		if to, ok := changed(c)["ipv6NativeRoutingCIDR"]; ok {

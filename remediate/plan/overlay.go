@@ -69,7 +69,7 @@ func FromValues(values map[string]any, version string) cilium.Config {
 	var sets []Set
 	for _, path := range watchedPaths() {
 		if v, ok := lookup(values, path); ok && plain(v) {
-			sets = append(sets, Set{path, v})
+			sets = append(sets, Set{Path: path, Value: v})
 		}
 	}
 	return withoutIdleList(Overlay(cfg, sets), values)

@@ -27,6 +27,8 @@ import (
 type Set struct {
 	Path  string
 	Value any
+	// Why is a short reason for whoever reads the file, in one line.
+	Why string
 }
 
 // Render writes sets into the repository's files in memory, rebuilds the values
@@ -45,6 +47,11 @@ type Rendered struct {
 	Changes       []v1alpha1.Change
 	Diff          string
 	Affects       []string
+	// Copies are the places that install Cilium besides Flux and set what changes.
+	Copies []v1alpha1.Copy
+	// Verify builds the repository again with the change and says what else
+	// changes, or why the change cannot be proposed. Nil where nothing is edited.
+	Verify func() ([]v1alpha1.Effect, error)
 }
 
 // State is a state of the values that Git shows was committed.

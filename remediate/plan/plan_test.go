@@ -179,9 +179,9 @@ func TestTried(t *testing.T) {
 		return State{Commit: commit, Date: "2026-02-01T00:00:00Z", Values: with(incidentValues(), sets)}
 	}
 	in.History = []State{
-		was("aaa", Set{"bpf.hostLegacyRouting", false}),
-		was("bbb", Set{"ipv6NativeRoutingCIDR", "fd00:101::/32"}, Set{"socketLB.hostNamespaceOnly", false}),
-		was("ccc", Set{"enableIPv6Masquerade", false}, Set{"bpf.masquerade", true}),
+		was("aaa", Set{Path: "bpf.hostLegacyRouting", Value: false}),
+		was("bbb", Set{Path: "ipv6NativeRoutingCIDR", Value: "fd00:101::/32"}, Set{Path: "socketLB.hostNamespaceOnly", Value: false}),
+		was("ccc", Set{Path: "enableIPv6Masquerade", Value: false}, Set{Path: "bpf.masquerade", Value: true}),
 	}
 	var p v1alpha1.Plan
 	Make(in, &p)
@@ -214,7 +214,7 @@ func TestTried(t *testing.T) {
 // Ranges that one prefix cannot reasonably hold lead to the ip-masq-agent.
 func TestFarApartRanges(t *testing.T) {
 	s := incidentSnapshot()
-	values := with(incidentValues(), []Set{{"enableIPv6Masquerade", false}, {"enableIPv4Masquerade", true}, {"ipv4NativeRoutingCIDR", "172.16.0.0/16"}})
+	values := with(incidentValues(), []Set{{Path: "enableIPv6Masquerade", Value: false}, {Path: "enableIPv4Masquerade", Value: true}, {Path: "ipv4NativeRoutingCIDR", Value: "172.16.0.0/16"}})
 	var p v1alpha1.Plan
 	Make(bench(t, values, s), &p)
 	if len(p.Candidates) == 0 || p.Candidates[0].ID != "use-ip-masq-agent" {
@@ -244,7 +244,7 @@ func TestNothingIsProposed(t *testing.T) {
 		want string
 	}{
 		{"healthy", func(t *testing.T) Input {
-			return bench(t, with(incidentValues(), []Set{{"ipv6NativeRoutingCIDR", "fd00:101::/38"}}), incidentSnapshot())
+			return bench(t, with(incidentValues(), []Set{{Path: "ipv6NativeRoutingCIDR", Value: "fd00:101::/38"}}), incidentSnapshot())
 		}, ""},
 		{"held back", func(t *testing.T) Input {
 			in := bench(t, incidentValues(), incidentSnapshot())
@@ -272,7 +272,7 @@ func TestNothingIsProposed(t *testing.T) {
 
 // A candidate that would stop the agents is never proposed.
 func TestRefusedCandidate(t *testing.T) {
-	values := with(incidentValues(), []Set{{"kubeProxyReplacement", "false"}})
+	values := with(incidentValues(), []Set{{Path: "kubeProxyReplacement", Value: "false"}})
 	var p v1alpha1.Plan
 	Make(bench(t, values, incidentSnapshot()), &p)
 	for _, c := range p.Candidates {

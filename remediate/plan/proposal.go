@@ -68,8 +68,23 @@ func (p *planner) masqueradeProposals(f v1alpha1.Finding) []proposal {
 	for i := range out {
 		out[i].fixes = []string{f.Signature}
 		out[i].families = []string{f.Family}
+		s.giveReasons(out[i].sets)
 	}
 	return out
+}
+
+// giveReasons says for each value what it is for, as a comment would.
+func (s situation) giveReasons(sets []Set) {
+	for i := range sets {
+		switch sets[i].Path {
+		case s.nativeKey():
+			sets[i].Why = fmt.Sprintf("must hold the pods' ranges (%s), or nodes masquerade what pods send to each other", joined(few(s.pods)))
+		case "bpf.masquerade":
+			sets[i].Why = "the ip-masq-agent needs it"
+		case "ipMasqAgent.config.nonMasqueradeCIDRs":
+			sets[i].Why = fmt.Sprintf("pods keep their own address towards these; must hold the pods' ranges (%s)", joined(few(s.pods)))
+		}
+	}
 }
 
 // writtenList is the ip-masq-agent's list as the repository states it. An entry
@@ -110,7 +125,7 @@ func (s situation) widen() []proposal {
 	var out []proposal
 	add := func(id string, to netip.Prefix) {
 		pr := proposal{id: id, title: fmt.Sprintf("Widen %s from %s to %s", s.nativeKey(), s.native, to),
-			sets: []Set{{s.nativeKey(), to.String()}}}
+			sets: []Set{{Path: s.nativeKey(), Value: to.String()}}}
 		if why := unreasonable(to); why != "" {
 			pr.considered, pr.because = true, fmt.Sprintf("one prefix for %s and %s would be %s: %s", s.native, joined(s.pods), to, why)
 		}
@@ -153,7 +168,7 @@ func (s situation) exactlyThePods() []proposal {
 			return nil // it holds the old prefix: the widening says the same
 		}
 	}
-	pr := proposal{id: "set-native-routing-cidr-to-pods", observedOnly: s.observedOnly, sets: []Set{{s.nativeKey(), pods.String()}},
+	pr := proposal{id: "set-native-routing-cidr-to-pods", observedOnly: s.observedOnly, sets: []Set{{Path: s.nativeKey(), Value: pods.String()}},
 		title: fmt.Sprintf("Set %s to the pods' own range %s", s.nativeKey(), pods)}
 	if why := unreasonable(pods); why != "" {
 		pr.considered, pr.because = true, fmt.Sprintf("one prefix for the pods' ranges %s would be %s: %s", joined(s.pods), pods, why)
@@ -165,12 +180,12 @@ func (s situation) exactlyThePods() []proposal {
 func (s situation) masqAgent() proposal {
 	var sets []Set
 	if s.masquerade != cilium.MasqueradeBPF {
-		sets = append(sets, Set{"bpf.masquerade", true})
+		sets = append(sets, Set{Path: "bpf.masquerade", Value: true})
 	}
 	if !s.settings.IPMasqAgent {
-		sets = append(sets, Set{"ipMasqAgent.enabled", true})
+		sets = append(sets, Set{Path: "ipMasqAgent.enabled", Value: true})
 	}
-	sets = append(sets, Set{"ipMasqAgent.config.nonMasqueradeCIDRs", s.sparedList()})
+	sets = append(sets, Set{Path: "ipMasqAgent.config.nonMasqueradeCIDRs", Value: s.sparedList()})
 	id, title := "use-ip-masq-agent", "Spare the pods with the ip-masq-agent's list"
 	if s.settings.IPMasqAgent {
 		id, title = "extend-ip-masq-agent", "Add the pods to the ip-masq-agent's list"
@@ -222,12 +237,12 @@ func (s situation) sparedList() []any {
 // whatPeopleTry are the ideas that stand near: each is judged by the model.
 func (s situation) whatPeopleTry() []proposal {
 	toggle := func(id, path string, now bool, title string) proposal {
-		return proposal{id: id, title: title, sets: []Set{{path, !now}}, considered: true}
+		return proposal{id: id, title: title, sets: []Set{{Path: path, Value: !now}}, considered: true}
 	}
 	bpf := s.masquerade == cilium.MasqueradeBPF
 	out := []proposal{
 		{id: "disable-ip" + fam(s.family) + "-masquerade", title: "Turn " + s.family + " masquerade off", considered: true,
-			sets: []Set{{"enable" + s.family + "Masquerade", false}}},
+			sets: []Set{{Path: "enable" + s.family + "Masquerade", Value: false}}},
 		toggle("toggle-host-legacy-routing", "bpf.hostLegacyRouting", s.settings.HostLegacyRouting, "Switch bpf.hostLegacyRouting"),
 		toggle("toggle-socket-lb-hostns-only", "socketLB.hostNamespaceOnly", s.settings.SocketLBHostNSOnly, "Switch socketLB.hostNamespaceOnly"),
 		{id: "allow-remote-node-by-policy", title: "Admit remote-node with a CiliumNetworkPolicy", considered: true,
@@ -240,8 +255,8 @@ func (s situation) whatPeopleTry() []proposal {
 	if s.native.IsValid() && !s.settings.IPMasqAgent {
 		out = append(out, proposal{id: "ip-masq-agent-with-native-cidr-only", considered: true,
 			title: fmt.Sprintf("ip-masq-agent with nonMasqueradeCIDRs: [%s]", s.native),
-			sets: []Set{{"bpf.masquerade", true}, {"ipMasqAgent.enabled", true},
-				{"ipMasqAgent.config.nonMasqueradeCIDRs", []any{s.native.String()}}}})
+			sets: []Set{{Path: "bpf.masquerade", Value: true}, {Path: "ipMasqAgent.enabled", Value: true},
+				{Path: "ipMasqAgent.config.nonMasqueradeCIDRs", Value: []any{s.native.String()}}}})
 	}
 	return out
 }
@@ -263,7 +278,7 @@ func (p *planner) startProposals(f v1alpha1.Finding) []proposal {
 			}
 			key := "ip" + fam(family) + "NativeRoutingCIDR"
 			out = append(out, proposal{id: "set-" + fam(family) + "-native-routing-cidr", title: fmt.Sprintf("Set %s to the pods' range %s", key, pods),
-				sets: []Set{{key, pods.String()}}, fixes: []string{signature.AgentRefusesToStart}, families: []string{family}, observedOnly: observed})
+				sets: []Set{{Path: key, Value: pods.String(), Why: "the agent does not start without it; must hold the pods' ranges"}}, fixes: []string{signature.AgentRefusesToStart}, families: []string{family}, observedOnly: observed})
 		}
 	}
 	return out

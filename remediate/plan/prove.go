@@ -137,8 +137,12 @@ func (p *planner) prove(pr proposal) verdict {
 	if why := p.unfit(pr, delta, m.Settings("")); why != "" {
 		return verdict{because: why}
 	}
+	effects, err := r.verify()
+	if err != nil {
+		return verdict{because: err.Error()}
+	}
 	delta.FixedExamples = p.withExample(m, delta.FixedExamples)
-	c := v1alpha1.Candidate{ID: pr.id, Title: pr.title, Fixes: pr.fixes, Changes: r.Changes, Diff: r.Diff, Affects: r.Affects,
+	c := v1alpha1.Candidate{ID: pr.id, Title: pr.title, Fixes: pr.fixes, Changes: r.Changes, Diff: r.Diff, Affects: r.Affects, Effects: effects, Copies: r.Copies,
 		Proof: p.proof(r, start, delta), Tried: p.tried(r.Values)}
 	out := proven{proposal: pr, model: m}
 	p.sideEffects(&c, &out, m.Settings(""))
@@ -148,6 +152,13 @@ func (p *planner) prove(pr proposal) verdict {
 	c.Rollout = p.rollout(pr, r)
 	out.candidate = c
 	return verdict{ok: &out}
+}
+
+func (r Rendered) verify() ([]v1alpha1.Effect, error) {
+	if r.Verify == nil {
+		return nil, nil
+	}
+	return r.Verify()
 }
 
 // consider judges an idea that stands near, without rendering it.
@@ -234,7 +245,7 @@ func (p *planner) crashNote(pr proposal) string {
 	if !strings.HasPrefix(pr.id, "disable-ip") {
 		return ""
 	}
-	with := Overlay(p.in.Current.Config, append([]Set{{"bpf.masquerade", true}}, pr.sets...))
+	with := Overlay(p.in.Current.Config, append([]Set{{Path: "bpf.masquerade", Value: true}}, pr.sets...))
 	start := p.start(with)
 	if start.Starts != snapshot.No {
 		return ""
@@ -409,7 +420,7 @@ func (p *planner) rollout(pr proposal, r Rendered) v1alpha1.Rollout {
 // offer is the value that lets the chart restart the agents. It is offered
 // beside the fix and never bundled with it.
 func (p *planner) makeOffer() *v1alpha1.Offer {
-	r, err := p.in.Render([]Set{{"rollOutCiliumPods", true}})
+	r, err := p.in.Render([]Set{{Path: "rollOutCiliumPods", Value: true, Why: "agents read their configuration only when they start"}})
 	if err != nil || len(r.Changes) == 0 {
 		return nil
 	}

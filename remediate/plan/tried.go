@@ -92,7 +92,7 @@ func (p *planner) configOf(values map[string]any) cilium.Config {
 	var sets []Set
 	for _, path := range watchedPaths() {
 		if v := p.effective(values, path); plain(v) {
-			sets = append(sets, Set{path, v})
+			sets = append(sets, Set{Path: path, Value: v})
 		}
 	}
 	return withoutIdleList(Overlay(cfg, sets), values)
