@@ -256,7 +256,7 @@ func (c *check) judge(ctx context.Context) error {
 }
 
 func (c *check) result() *v1alpha1.CheckResult {
-	res := &v1alpha1.CheckResult{APIVersion: v1alpha1.APIVersion, Kind: "CheckResult", Base: c.base.CheckState, Head: c.head.CheckState, FailOn: c.opts.FailOn,
+	res := &v1alpha1.CheckResult{APIVersion: v1alpha1.APIVersion, Kind: "CheckResult", Base: c.base.CheckState, Head: c.head.CheckState, Same: len(c.changed) == 0, FailOn: c.opts.FailOn,
 		Releases: c.releases, Problems: c.problems, Repairs: c.repairs, Unknown: slices.Sorted(maps.Keys(c.unknown))}
 	if res.Releases == nil {
 		res.Releases = []v1alpha1.CheckedRelease{}

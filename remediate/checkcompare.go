@@ -2,6 +2,7 @@ package remediate
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -163,6 +164,9 @@ func (x *comparison) findings(ctx context.Context) {
 		p.Introduced = !both || f.Severity.Rank() > old.Severity.Rank()
 		if f.Signature == signature.ValuesKeyHasNoEffect {
 			p.Introduced = x.deadKeyIntroduced(f.About, both)
+			if p.Introduced && !x.touches(f.About) && x.wasDefault(f.About) {
+				continue
+			}
 		}
 		if f.Confidence == v1alpha1.ConfidencePossible {
 			if !p.Introduced {
@@ -191,6 +195,17 @@ func (x *comparison) deadKeyIntroduced(key string, both bool) bool {
 		return true
 	}
 	return !both && x.baseJudged() && x.base.run.chart != nil && x.base.run.renderError == ""
+}
+
+// wasDefault: the base's chart had the value by itself, as a copy of a chart's
+// values.yaml has. That the next chart no longer reads it takes nothing away.
+func (x *comparison) wasDefault(key string) bool {
+	if !x.baseJudged() || x.base.run.chart == nil {
+		return false
+	}
+	is, found := lookupPath(x.head.run.release.Values, key)
+	own, known := x.base.run.chart.Default(key)
+	return found && known && reflect.DeepEqual(normal(is), normal(own))
 }
 
 // touches: the change sets or alters the value or one below it.

@@ -65,6 +65,7 @@ func TestCheckSeveralClusters(t *testing.T) {
 		{name: "one cluster stays broken", base: good.and("overlays/b/own.yaml", "  bad: [\n"), head: good.and("overlays/b/own.yaml", "  bad: [\n# x\n"),
 			want: []string{"left critical release-does-not-build"}, clusters: []string{"clusters/b"}},
 		{name: "one cluster goes", base: good, head: good.without("clusters/b/cilium.yaml"), want: []string{"new warning release-removed"}, clusters: []string{"clusters/b"}},
+		{name: "a cluster is given up", base: good, head: good.without("clusters/b/cilium.yaml", "clusters/b/flux-system/gotk-sync.yaml"), want: []string{"new info release-removed"}, clusters: []string{"clusters/b"}},
 		{name: "a cluster moves", base: good, head: moved(good, "clusters/b/", "clusters/c/")},
 	}
 	for _, test := range tests {

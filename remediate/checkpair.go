@@ -58,41 +58,58 @@ type pair struct {
 }
 
 // match pairs the releases of two states: by cluster, the Kustomization's path
-// and name; then by cluster and name; then by name alone; each where that is
-// unambiguous.
+// and name; then by cluster and name; then by name alone; of several alike first
+// those in the same file, and what cannot be told apart in the order found.
 func match(base, head []*source.Release) []pair {
-	of := map[*source.Release]*source.Release{}
-	taken := map[*source.Release]bool{}
-	for _, key := range []func(*source.Release) string{
-		func(r *source.Release) string {
-			return r.ClusterPath() + "\x00" + r.AppliedFrom() + "\x00" + releaseName(r)
-		},
-		func(r *source.Release) string { return r.ClusterPath() + "\x00" + releaseName(r) },
-		releaseName,
-	} {
-		left := byKey(base, key, func(r *source.Release) bool { return !taken[r] })
-		for k, hs := range byKey(head, key, func(r *source.Release) bool { return of[r] == nil }) {
-			if len(hs) == 1 && len(left[k]) == 1 {
-				of[hs[0]] = left[k][0]
-				taken[left[k][0]] = true
+	inFile := func(key func(*source.Release) string) func(*source.Release) string {
+		return func(r *source.Release) string { return fmt.Sprintf("%s\x00%s\x00%d", key(r), r.File, r.Document) }
+	}
+	applied := func(r *source.Release) string {
+		return r.ClusterPath() + "\x00" + r.AppliedFrom() + "\x00" + releaseName(r)
+	}
+	cluster := func(r *source.Release) string { return r.ClusterPath() + "\x00" + releaseName(r) }
+	var out []pair
+	for _, p := range pairUp(base, head,
+		[]func(*source.Release) string{inFile(applied), applied},
+		[]func(*source.Release) string{inFile(cluster), cluster, inFile(releaseName), releaseName}) {
+		out = append(out, pair{base: p[0], head: p[1]})
+	}
+	return out
+}
+
+// pairUp pairs what has the same key, the first key before the next: by an exact
+// key in the order found, by a loose one only where it is unambiguous. Each pair
+// is of base and head, in the order of head; then come those of base alone.
+func pairUp[T comparable](base, head []T, exact, loose []func(T) string) [][2]T {
+	var none T
+	of, taken := map[T]T{}, map[T]bool{none: true}
+	for n, key := range slices.Concat(exact, loose) {
+		left := byKey(base, key, func(b T) bool { return !taken[b] })
+		for k, hs := range byKey(head, key, func(h T) bool { return of[h] == none }) {
+			bs := left[k]
+			if n >= len(exact) && (len(hs) != 1 || len(bs) != 1) {
+				continue
+			}
+			for i := range min(len(hs), len(bs)) {
+				of[hs[i]], taken[bs[i]] = bs[i], true
 			}
 		}
 	}
-	var out []pair
+	var out [][2]T
 	for _, h := range head {
-		out = append(out, pair{base: of[h], head: h})
+		out = append(out, [2]T{of[h], h})
 	}
 	for _, b := range base {
 		if !taken[b] {
-			out = append(out, pair{base: b})
+			out = append(out, [2]T{b, none})
 		}
 	}
 	return out
 }
 
-func byKey(rs []*source.Release, key func(*source.Release) string, free func(*source.Release) bool) map[string][]*source.Release {
-	out := map[string][]*source.Release{}
-	for _, r := range rs {
+func byKey[T comparable](all []T, key func(T) string, free func(T) bool) map[string][]T {
+	out := map[string][]T{}
+	for _, r := range all {
 		if free(r) {
 			out[key(r)] = append(out[key(r)], r)
 		}

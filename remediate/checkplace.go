@@ -1,6 +1,7 @@
 package remediate
 
 import (
+	"cmp"
 	"path"
 	"regexp"
 	"slices"
@@ -89,7 +90,7 @@ func (x *comparison) reason(f *v1alpha1.Finding) string {
 		}
 	}
 	if f.Signature == signature.ChartRefusesValues {
-		return first
+		return cmp.Or(first, x.named(f.Summary))
 	}
 	for _, k := range sortedKeys(keys) {
 		if flag, ok := flagNamed(k); ok {
@@ -98,6 +99,25 @@ func (x *comparison) reason(f *v1alpha1.Finding) string {
 					return at
 				}
 			}
+		}
+	}
+	return ""
+}
+
+// valueNamed finds the values that a chart's message names: ".Values.bpf.tproxy",
+// and, as the schema has it, "at '/hubble/relay/replicas'".
+var valueNamed = regexp.MustCompile(`\.Values\.([\w.-]*\w)|at '/([^']+)'`)
+
+// named is the place of the first value that a chart's message names: where only
+// the chart changed, that is what the reviewer has to change.
+func (x *comparison) named(message string) string {
+	for _, m := range valueNamed.FindAllStringSubmatch(message, -1) {
+		key := cmp.Or(m[1], strings.ReplaceAll(m[2], "/", "."))
+		if _, set := lookupPath(x.head.run.release.Values, key); !set {
+			continue
+		}
+		if at := placeOf(x.head.run.release.Where(key)); at != "" {
+			return at
 		}
 	}
 	return ""

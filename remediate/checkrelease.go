@@ -112,8 +112,7 @@ func (c *check) leadsNowhere(r *source.Release) error {
 	if file == "" || c.changed[file] {
 		return nil
 	}
-	head := Run{root: c.first.root, files: c.head.files}
-	if names, err := head.filesBelow(r.AppliedFrom()); err != nil || len(names) > 0 {
+	if !c.emptied(r.AppliedFrom()) {
 		return nil
 	}
 	return fmt.Errorf("%s:%d: spec.path names %s, which is no longer there", file, line, r.AppliedFrom())
@@ -131,7 +130,19 @@ func (c *check) removed(r *source.Release) {
 	if b, err := c.headFile(r.File); err == nil && b != nil {
 		p.File, p.Line = r.File, r.Line
 	}
+	if c.emptied(r.ClusterPath()) {
+		p.Severity = v1alpha1.SeverityInfo
+		p.Summary = fmt.Sprintf("nothing is left of cluster %s: a Flux that still follows that path fails, prunes nothing and leaves HelmRelease %s as it is", r.ClusterPath(), releaseName(r))
+		p.Advice = "nothing to do where the cluster is gone or follows another path or repository"
+	}
 	c.problems = append(c.problems, p)
+}
+
+// emptied: a directory of the base is gone from the checked state.
+func (c *check) emptied(dir string) bool {
+	head := Run{root: c.first.root, files: c.head.files}
+	names, err := head.filesBelow(dir)
+	return err == nil && len(names) == 0
 }
 
 func (c *check) headFile(name string) ([]byte, error) {

@@ -25,8 +25,7 @@ func (r *Run) renderKnown(chart *render.Chart, values map[string]any) (*render.R
 	}
 	known := copyMap(values)
 	for _, u := range r.release.Unresolved {
-		path, _, _ := strings.Cut(u.Path, "[")
-		drop(known, strings.Split(path, "."))
+		drop(known, strings.Split(wholeList(u.Path), "."))
 	}
 	out, again := chart.Render(known, r.renderOptions())
 	if again != nil {
@@ -47,13 +46,21 @@ func drop(m map[string]any, keys []string) {
 }
 
 // resolve takes the keys that hang on a variable which cannot be read out of a
-// configuration, and puts the live values in their place where they are known.
+// configuration, and puts the live values in the place of all that are not known,
+// where there are any.
 func (r *Run) resolve(cfg *cilium.Config) {
-	for _, key := range r.unresolvedKeys(*cfg) {
+	for key, why := range r.unresolvedKeys(*cfg) {
 		delete(cfg.Values, key)
-		if r.live == nil {
-			continue
+		if cfg.Unknown == nil {
+			cfg.Unknown = map[string]string{}
 		}
+		cfg.Unknown[key] = why
+	}
+	for key := range cfg.Unknown {
+		if r.live == nil {
+			break
+		}
+		delete(cfg.Unknown, key)
 		if v, ok := r.live.Values[key]; ok {
 			cfg.Values[key] = v
 		}
@@ -66,20 +73,26 @@ func (r *Run) resolve(cfg *cilium.Config) {
 	}
 }
 
-// unresolvedKeys are the keys of cilium-config whose value is not known, sorted.
-func (r *Run) unresolvedKeys(cfg cilium.Config) []string {
-	keys := map[string]bool{}
-	for _, u := range r.release.Unresolved {
-		for _, f := range cilium.FlagsOfHelm(u.Path) {
-			keys[f.Name] = true
-		}
-	}
+// unresolvedKeys are the keys of cilium-config whose value is not known, with why.
+func (r *Run) unresolvedKeys(cfg cilium.Config) map[string]string {
+	keys := map[string]string{}
 	for k, v := range cfg.Values {
-		if r.variableIn(v) != "" {
-			keys[k] = true
+		if name := r.variableIn(v); name != "" {
+			keys[k] = "it is ${" + name + "}, which cannot be read"
 		}
 	}
-	return slices.Sorted(maps.Keys(keys))
+	for _, u := range r.release.Unresolved {
+		for _, f := range cilium.FlagsOfHelm(wholeList(u.Path)) {
+			keys[f.Name] = fmt.Sprintf("%s is ${%s}, and %s", wholeList(u.Path), strings.Join(u.Variables, "}, ${"), u.Why)
+		}
+	}
+	return keys
+}
+
+// wholeList is the path without the place in a list at its end.
+func wholeList(path string) string {
+	path, _, _ = strings.Cut(path, "[")
+	return path
 }
 
 // variableIn is the first variable that cannot be read in a text, or "".
@@ -106,7 +119,7 @@ var packetParts = []cilium.Part{
 func (r *Run) sayUnresolved() {
 	for _, u := range r.release.Unresolved {
 		matters := u.Path == masqConfig || strings.HasPrefix(u.Path, masqConfig+".")
-		for _, f := range cilium.FlagsOfHelm(u.Path) {
+		for _, f := range cilium.FlagsOfHelm(wholeList(u.Path)) {
 			for _, part := range packetParts {
 				if ok, _ := cilium.Influences(f.Name, part); ok {
 					matters = true
@@ -122,6 +135,26 @@ func (r *Run) sayUnresolved() {
 			continue
 		}
 		r.doubt(fmt.Sprintf("%s: it is %s, and %s; give --snapshot DIR or --context NAME, so that the live cilium-config stands in for it", u.Path, names, u.Why))
+	}
+}
+
+// doubtApproximated says what of the packets' way only the chart tells, where
+// there is none.
+func (r *Run) doubtApproximated() {
+	if r.chart != nil {
+		return
+	}
+	unresolved := r.unresolvedKeys(r.current.Config)
+	for _, key := range slices.Sorted(maps.Keys(r.current.Config.Unknown)) {
+		if _, said := unresolved[key]; said {
+			continue
+		}
+		for _, part := range []cilium.Part{cilium.PartAddresses, cilium.PartRoutes, cilium.PartMasquerade} {
+			if ok, _ := cilium.Influences(key, part); ok {
+				r.doubt(fmt.Sprintf("%s of cilium-config: %s; give --chart DIR|TGZ", key, r.current.Config.Unknown[key]))
+				break
+			}
+		}
 	}
 }
 

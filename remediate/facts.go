@@ -23,8 +23,11 @@ func (r *Run) signatureInput(ctx context.Context) (*signature.Input, error) {
 	in := &signature.Input{Config: r.current.Config, Live: r.live, Rendered: r.current.Complete, RenderFailure: r.renderError}
 	in.Settings, r.notices = cilium.Effective(in.Config)
 	in.Start = cilium.CheckStart(in.Config)
-	if r.renderError != "" || len(r.doubts) > 0 {
+	switch {
+	case r.renderError != "":
 		in.Start = cilium.Start{}
+	case len(r.doubts) > 0:
+		in.Start = cilium.Start{Unknown: in.Start.Unknown}
 	}
 	if err := r.poolFromConfig(in); err != nil {
 		return nil, err

@@ -42,6 +42,7 @@ func (r *Run) renderCurrent(ctx context.Context) error {
 	}
 	r.current = cur
 	r.sayUnresolved()
+	r.doubtApproximated()
 	r.weighUnreadable()
 	return nil
 }

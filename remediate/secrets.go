@@ -26,7 +26,10 @@ func shown(path string, v any) string {
 			return notShown
 		}
 	}
-	if secretInside(v) {
+	switch {
+	case v == nil:
+		return "null"
+	case secretInside(v):
 		return notShown
 	}
 	return fmt.Sprint(v)

@@ -59,8 +59,9 @@ func (r *Run) byHand() ([]observe.StatedFact, error) {
 type question struct{ kind, family string }
 
 // fromFiles takes what Talos, kubeadm, k3s and other files state where nobody
-// else did. Two files with different answers (two clusters in one repository)
-// are no answer: it is said, and a flag or .remediate.yaml decides.
+// else did: of each kind what bears most on the release. Different answers (two
+// clusters in one repository, two variables) are no answer: it is said, and a
+// flag or .remediate.yaml decides.
 func (r *Run) fromFiles(known []observe.StatedFact) ([]observe.StatedFact, error) {
 	facts, err := r.statedByFiles()
 	if err != nil {
@@ -72,10 +73,14 @@ func (r *Run) fromFiles(known []observe.StatedFact) ([]observe.StatedFact, error
 	}
 	byQuestion := map[question][]source.StatedFact{}
 	var order []question
-	for _, hint := range []bool{false, true} {
+	for _, bearing := range []source.Bearing{source.BearingCluster, source.BearingRead, source.BearingNear} {
+		better := map[question]bool{}
+		for q := range byQuestion {
+			better[q] = true
+		}
 		for _, f := range facts {
 			q := questionOf(string(f.Kind), f.Value)
-			if f.Hint != hint || answered[q] || r.observed(q) || (hint && len(byQuestion[q]) > 0 && !byQuestion[q][0].Hint) {
+			if answered[q] || better[q] || r.observed(q) || r.release.Bearing(f) != bearing {
 				continue
 			}
 			if byQuestion[q] == nil {
@@ -93,10 +98,20 @@ func (r *Run) fromFiles(known []observe.StatedFact) ([]observe.StatedFact, error
 			continue
 		}
 		for _, f := range fs {
-			out = append(out, observe.StatedFact{Kind: string(f.Kind), Value: f.Value, Source: f.Source})
+			out = append(out, observe.StatedFact{Kind: string(f.Kind), Value: f.Value, Source: f.Source, IPAM: allocatedBy(f)})
 		}
 	}
 	return out, nil
+}
+
+// allocatedBy is the IPAM mode in which a pool counts: what such files state is
+// what kube-controller-manager cuts nodes' ranges from. In other modes Cilium
+// asks nobody for it.
+func allocatedBy(f source.StatedFact) string {
+	if f.Kind == source.PodPool {
+		return "kubernetes"
+	}
+	return ""
 }
 
 func questionOf(kind, value string) question {
@@ -130,15 +145,18 @@ func (r *Run) observed(q question) bool {
 	return false
 }
 
-// contradict: different files give different values.
+// contradict: different files, or different variables, give different values.
 func contradict(fs []source.StatedFact) bool {
-	byFile := map[string]string{}
+	bySource := map[string]string{}
 	for _, f := range fs {
-		file, _, _ := strings.Cut(f.Source, ":")
-		byFile[file] += f.Value + " "
+		from, _, _ := strings.Cut(f.Source, ":")
+		if f.Hint {
+			from = f.Source
+		}
+		bySource[from] += f.Value + " "
 	}
 	first := ""
-	for _, values := range byFile {
+	for _, values := range bySource {
 		if first == "" {
 			first = values
 		}

@@ -8,6 +8,8 @@ type CheckResult struct {
 	// Base and Head are the states that were compared.
 	Base CheckState `json:"base"`
 	Head CheckState `json:"head"`
+	// Same: no file differs between the states, so that nothing was compared.
+	Same bool `json:"same,omitempty"`
 	// FailOn is the severity from which an introduced problem fails the check.
 	FailOn Severity `json:"failOn"`
 	// Releases are those that were judged, in either state.

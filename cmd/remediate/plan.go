@@ -48,17 +48,9 @@ func newPlan(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.plan(cmd, f) },
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.opts.Repo, "repo", "", "directory in a Git checkout, or a URL to clone (default: the checkout one stands in)")
-	fl.StringVar(&f.opts.Snapshot, "snapshot", "", "folder or archive with the cluster's facts; a cilium sysdump will do")
+	sourceFlags(fl, &f.opts)
 	fl.StringVar(&f.opts.Release, "release", "", "NAMESPACE/NAME of the HelmRelease, when the repository holds several Cilium releases")
 	fl.StringVar(&f.opts.ClusterPath, "cluster-path", "", "path in the repository of the cluster to plan for, when it holds several")
-	fl.StringVar(&f.opts.Chart, "chart", "", "folder or archive of the chart (default: the one that the HelmRelease names, from the cache, else pulled)")
-	fl.BoolVar(&f.opts.Offline, "offline", false, "pull nothing: no chart is fetched that is not in the cache")
-	fl.BoolVar(&f.opts.AllowRemoteBases, "allow-remote-bases", false, "fetch the remote bases (https, ssh) that kustomizations name; they are read, never edited")
-	fl.StringArrayVar(&f.opts.PodCIDRs, "pod-cidr", nil, "a range that pods live in (repeatable)")
-	fl.StringArrayVar(&f.opts.ServiceCIDRs, "service-cidr", nil, "a range of ClusterIPs (repeatable)")
-	fl.StringArrayVar(&f.opts.NodeCIDRs, "node-cidr", nil, "a network that nodes are directly connected to (repeatable)")
-	fl.StringVar(&f.opts.CiliumVersion, "cilium-version", "", "Cilium version, where it is not the chart's")
 	fl.StringVarP(&f.output, "output", "o", "text", strings.Join(planOutputs, ", "))
 	fl.StringVar(&f.outputFile, "output-file", "", "write the plan to this file instead of stdout")
 	fl.BoolVar(&f.write, "write", false, "apply the first candidate, or --candidate, to the working tree; nothing else is written")

@@ -16,6 +16,9 @@ type Config struct {
 	// Version of Cilium, "1.18.6"; empty when unknown.
 	Version string
 	Values  map[string]string
+	// Unknown are keys whose value nobody could tell, each with why; they are not
+	// in Values. A rule that reads one of them decides nothing.
+	Unknown map[string]string
 	// MasqAgent is the content of the ip-masq-agent file (ConfigMap
 	// ip-masq-agent, key "config"); nil when there is no such ConfigMap.
 	MasqAgent *string

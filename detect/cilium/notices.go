@@ -15,7 +15,11 @@ func (a *agent) notices() []Notice {
 		if r.check == nil || !r.in(a.rel) {
 			continue
 		}
-		for _, m := range r.check(a).messages {
+		v, unknown := a.unknownTo(r.check)
+		if len(unknown) > 0 {
+			continue
+		}
+		for _, m := range v.messages {
 			out = append(out, Notice{ID: r.ID, Message: printable(m), Key: r.Keys[0], Source: r.Source})
 		}
 	}
@@ -37,11 +41,11 @@ func unmodelled(version string) string {
 	case version == "":
 		return ""
 	case !ok:
-		return "the Cilium version \"" + version + "\" is not a release number: rules of 1.18 are assumed"
+		return "the Cilium version \"" + version + "\" is not a release number: only what the rules of 1.18 to 1.20 agree on is known"
 	case r.less(oldest):
-		return "Cilium " + version + " is older than the oldest release that the rules know (1.16)"
+		return "Cilium " + version + " is older than the oldest release that the rules know: start-up rules are known from 1.16 to 1.20"
 	case !r.known():
-		return "Cilium " + version + " is newer than the newest release that the rules know (1.20)"
+		return "Cilium " + version + " is newer than the newest release that the rules know: start-up rules are known from 1.16 to 1.20"
 	}
 	return ""
 }
@@ -179,7 +183,7 @@ func poolOutsideNative(a *agent) verdict {
 		masquerade bool
 	}{{"4", 32, a.masquerade4()}, {"6", 128, a.masquerade6()}} {
 		native, ok := a.prefix("ipv"+f.family+"-native-routing-cidr", f.bits)
-		if !ok || !f.masquerade || a.values["ipam"] != "cluster-pool" {
+		if !ok || !f.masquerade || a.stated("ipam") != "cluster-pool" {
 			continue
 		}
 		for _, text := range a.list("cluster-pool-ipv" + f.family + "-cidr") {

@@ -2,6 +2,7 @@ package cilium
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strconv"
@@ -132,8 +133,9 @@ func (s Start) First() *Refusal {
 }
 
 // CheckStart evaluates the start-up rules of the configuration's version. For
-// a version outside of 1.16 to 1.20 the answer is Unknown; without a version it
-// is what 1.18, 1.19 and 1.20 agree on. Operator rules count only when the
+// a version outside of 1.16 to 1.20 the answer is Unknown and no rule is applied;
+// without a version it is what 1.18, 1.19 and 1.20 agree on. A rule that reads a
+// key of [Config.Unknown] decides nothing. Operator rules count only when the
 // configuration states its IPAM mode.
 func CheckStart(cfg Config) Start { return checkVersions(cfg, nil) }
 
@@ -154,43 +156,67 @@ func CheckChange(running, next Config) Start {
 }
 
 func checkVersions(cfg Config, proven func(Rule) bool) Start {
-	s := checkStart(cfg, modelled(cfg.Version), proven)
+	rel, ok := parseRelease(cfg.Version)
+	switch {
+	case ok && !rel.known():
+		return Start{Unknown: []string{printable(unmodelled(cfg.Version))}}
+	case ok:
+		return checkStart(cfg, rel, proven)
+	}
+	s := checkStart(cfg, release{1, 18, 6}, proven)
+	for _, other := range []release{{1, 19, 5}, {1, 20, 2}} {
+		s = s.agreeing(checkStart(cfg, other, proven), other)
+	}
 	if why := unmodelled(cfg.Version); why != "" {
 		s.Starts = snapshot.Unknown
 		s.Unknown = append(s.Unknown, printable(why))
 	}
-	if cfg.Version != "" {
-		return s
-	}
-	for _, rel := range []release{{1, 19, 5}, {1, 20, 2}} {
-		if other := checkStart(cfg, rel, proven); other.Starts != s.Starts {
-			s.Starts = snapshot.Unknown
-			s.Unknown = append(s.Unknown, fmt.Sprintf("the Cilium version: %d.%d differs from 1.18 here", rel[0], rel[1]))
-		}
-	}
 	return s
+}
+
+// agreeing is what two releases agree on.
+func (s Start) agreeing(other Start, rel release) Start {
+	if other.Starts != s.Starts {
+		s.Starts = snapshot.Unknown
+		s.Unknown = append(s.Unknown, fmt.Sprintf("the Cilium version: %d.%d differs from 1.18 here", rel[0], rel[1]))
+	}
+	s.Refusals = common(s.Refusals, other.Refusals)
+	s.Datapath = common(s.Datapath, other.Datapath)
+	return s
+}
+
+// common are the refusals of a whose rule is among b's too.
+func common(a, b []Refusal) []Refusal {
+	return slices.DeleteFunc(slices.Clone(a), func(r Refusal) bool {
+		return !slices.ContainsFunc(b, func(o Refusal) bool { return o.ID == r.ID })
+	})
 }
 
 func checkStart(cfg Config, rel release, proven func(Rule) bool) Start {
 	a := newAgent(cfg)
 	a.rel = rel
 	var s Start
+	undecided := map[string][]string{}
 	for _, r := range ordered() {
 		if !r.in(rel) || r.check == nil || r.Kind == KindNotice {
 			continue
 		}
-		v := r.check(a)
-		for _, m := range v.messages {
-			f := Refusal{ID: r.ID, Message: printable(m), Keys: r.Keys, Operator: r.Kind == KindOperator, Source: r.Source}
-			if r.Kind == KindDatapath {
-				s.Datapath = append(s.Datapath, f)
-			} else {
-				s.Refusals = append(s.Refusals, f)
+		v, unknown := a.unknownTo(r.check)
+		holds := proven != nil && proven(r)
+		switch {
+		case len(unknown) == 0:
+			s.add(r, v)
+		case !holds:
+			for _, k := range unknown {
+				undecided[k] = append(undecided[k], r.ID)
 			}
 		}
-		if v.unknown != "" && (proven == nil || !proven(r)) {
+		if v.unknown != "" && !holds {
 			s.Unknown = append(s.Unknown, r.ID+": "+printable(v.unknown))
 		}
+	}
+	for _, k := range slices.Sorted(maps.Keys(undecided)) {
+		s.Unknown = append(s.Unknown, printable(fmt.Sprintf("%s (rules %s): %s", k, strings.Join(slices.Compact(undecided[k]), ", "), cfg.Unknown[k])))
 	}
 	switch {
 	case len(s.Refusals) > 0:
@@ -199,6 +225,18 @@ func checkStart(cfg Config, rel release, proven func(Rule) bool) Start {
 		s.Starts = snapshot.Yes
 	}
 	return s
+}
+
+// add notes what a rule says.
+func (s *Start) add(r Rule, v verdict) {
+	for _, m := range v.messages {
+		f := Refusal{ID: r.ID, Message: printable(m), Keys: r.Keys, Operator: r.Kind == KindOperator, Source: r.Source}
+		if r.Kind == KindDatapath {
+			s.Datapath = append(s.Datapath, f)
+		} else {
+			s.Refusals = append(s.Refusals, f)
+		}
+	}
 }
 
 // ordered are all rules in order of evaluation. Nobody changes them.

@@ -41,7 +41,7 @@ func (p pool) rules() []Rule {
 		return Rule{
 			ID: id, Kind: KindOperator, stage: stageOperator, Title: title, Message: message, Keys: keys, Source: source,
 			check: func(a *agent) verdict {
-				if a.values["ipam"] != "cluster-pool" {
+				if a.stated("ipam") != "cluster-pool" {
 					return verdict{}
 				}
 				return check(a)
@@ -114,7 +114,7 @@ func (p pool) first(check func(a *agent, text string, c netip.Prefix, before []n
 // exhausted are pool CIDRs that are smaller than one node's share: the operator
 // starts and has nothing to hand out.
 func exhausted(a *agent) verdict {
-	if a.values["ipam"] != "cluster-pool" {
+	if a.stated("ipam") != "cluster-pool" {
 		return verdict{}
 	}
 	var small []string

@@ -1,7 +1,9 @@
 package cilium
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -14,10 +16,12 @@ type agent struct {
 	cfg    Config
 	rel    release
 	values map[string]string
+	// asked are the unknown keys that were read since it was last emptied.
+	asked map[string]bool
 }
 
 func newAgent(cfg Config) *agent {
-	a := &agent{cfg: cfg, rel: modelled(cfg.Version), values: make(map[string]string, len(cfg.Values))}
+	a := &agent{cfg: cfg, rel: modelled(cfg.Version), values: make(map[string]string, len(cfg.Values)), asked: map[string]bool{}}
 	keys := make([]string, 0, len(cfg.Values))
 	for k := range cfg.Values {
 		keys = append(keys, k)
@@ -41,7 +45,25 @@ func (a *agent) from(major, minor int) bool {
 // set says whether the key is present and the flag exists in this version.
 func (a *agent) set(key string) bool {
 	_, ok := a.values[key]
+	if _, unknown := a.cfg.Unknown[key]; unknown && !ok && a.hasFlag(key) {
+		a.asked[key] = true
+	}
 	return ok && a.hasFlag(key)
+}
+
+// stated is the value of key where the configuration has it, else "".
+func (a *agent) stated(key string) string {
+	if !a.set(key) {
+		return ""
+	}
+	return a.values[key]
+}
+
+// unknownTo are the unknown keys that a rule's verdict rests on, sorted.
+func (a *agent) unknownTo(check func(*agent) verdict) (verdict, []string) {
+	clear(a.asked)
+	v := check(a)
+	return v, slices.Sorted(maps.Keys(a.asked))
 }
 
 func (a *agent) hasFlag(key string) bool {

@@ -48,11 +48,62 @@ func TestVersionOutsideOfTheRules(t *testing.T) {
 	}
 }
 
-// A refusal by the rules of another release proves nothing.
-func TestRefusalOfUnmodelledVersionIsUnknown(t *testing.T) {
-	s := CheckStart(base("1.21.0", map[string]string{"routing-mode": "direct", "auto-direct-node-routes": "false"}))
-	if s.Starts != snapshot.Unknown || s.First() == nil || s.First().ID != "V10" {
-		t.Errorf("got %s with %v, want unknown and the rule that would refuse", s.Starts, s.Refusals)
+// Rules of another release prove nothing: what 1.16 refuses is what 1.14 was
+// configured with.
+func TestNoRefusalOfUnmodelledVersions(t *testing.T) {
+	for _, version := range []string{"1.12.7", "1.14.5", "1.15.10", "1.21.0"} {
+		s := CheckStart(base(version, map[string]string{"routing-mode": "direct", "auto-direct-node-routes": "true", "kube-proxy-replacement": "strict"}))
+		if s.Starts != snapshot.Unknown || len(s.Refusals)+len(s.Datapath) > 0 {
+			t.Errorf("%s: got %s with %v, want unknown and no refusal", version, s.Starts, s.Refusals)
+		}
+		if said := strings.Join(s.Unknown, "\n"); !strings.Contains(said, "start-up rules are known from 1.16 to 1.20") {
+			t.Errorf("%s: unknown is %q", version, said)
+		}
+	}
+}
+
+// Without a version only a rule of all releases refuses.
+func TestNoVersionRefusesOnlyWhatAllRefuse(t *testing.T) {
+	for _, version := range []string{"", "latest"} {
+		if s := CheckStart(base(version, map[string]string{"enable-bpf-masquerade": "true", "kube-proxy-replacement": "false"})); len(s.Refusals) > 0 {
+			t.Errorf("%q: %v, which 1.20 does not refuse", version, s.Refusals)
+		}
+		if s := CheckStart(base(version, map[string]string{"routing-mode": "direct", "auto-direct-node-routes": "false"})); s.First() == nil || s.First().ID != "V10" {
+			t.Errorf("%q: %v, want V10, which all refuse", version, s.Refusals)
+		}
+	}
+}
+
+// A rule that reads a key nobody could tell decides nothing; the others do.
+func TestUnknownKeysDecideNothing(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		values  map[string]string
+		unknown string
+		want    []string
+		said    string
+	}{
+		{"a pool that is a variable", map[string]string{"ipam": "cluster-pool", "enable-ipv6": "false"}, "cluster-pool-ipv4-cidr", nil, "cluster-pool-ipv4-cidr (rules O1"},
+		{"an IPAM mode that is a variable", nil, "ipam", nil, "ipam (rules "},
+		{"another rule refuses", map[string]string{"ipam": "cluster-pool", "enable-ipv6": "false", "routing-mode": "direct"}, "cluster-pool-ipv4-cidr", []string{"V10"}, "O1"},
+		{"a key that does not matter here", map[string]string{"ipam": "kubernetes", "enable-ipv6": "false"}, "cluster-pool-ipv4-cidr", nil, ""},
+	} {
+		cfg := Config{Version: "1.18.6", Values: map[string]string{}, Unknown: map[string]string{c.unknown: "it is a variable"}}
+		for k, v := range c.values {
+			cfg.Values[k] = v
+		}
+		s := CheckStart(cfg)
+		var got []string
+		for _, r := range s.Refusals {
+			got = append(got, r.ID)
+		}
+		if strings.Join(got, " ") != strings.Join(c.want, " ") {
+			t.Errorf("%s: refused by %v, want %v", c.name, got, c.want)
+		}
+		said := strings.Join(s.Unknown, "\n")
+		if !strings.Contains(said, c.said) || (c.said == "") != (said == "") {
+			t.Errorf("%s: unknown is %q, want %q", c.name, said, c.said)
+		}
 	}
 }
 

@@ -119,7 +119,7 @@ func detectNodeMask(in *Input) []v1alpha1.Finding {
 			continue
 		}
 		for _, p := range in.Snapshot.PodPools {
-			if cidr.Family(p.Prefix.Addr()) != family {
+			if cidr.Family(p.Prefix.Addr()) != family || p.IPAM != "" && p.IPAM != in.Settings.IPAM {
 				continue
 			}
 			if why := maskProblem(p.Prefix.Bits(), mask.Value, len(in.Snapshot.Nodes), p.Prefix.Addr().BitLen()); why != "" {

@@ -212,7 +212,20 @@ ipMasqAgent: {nonMasqueradeCIDRs: [fd00::/8]}
 gatewayAPI: {serviceLabels: {a: b}}
 kubeProxyReplacment: true`, map[string]string{
 			"ipv6nativeRoutingCidr": "ipv6NativeRoutingCIDR", "enable-ipv6-masquerade": "enableIPv6Masquerade",
-			"ipMasqAgent.nonMasqueradeCIDRs": "", "gatewayAPI.serviceLabels.a": "", "kubeProxyReplacment": ""}},
+			"ipMasqAgent.nonMasqueradeCIDRs": "", "gatewayAPI.serviceLabels.a": "", "kubeProxyReplacment": "kubeProxyReplacement"}},
+		{"the chart's own defaults, and nulls", `
+preflight: {updateStrategy: {type: RollingUpdate}}
+hubble: {relay: {dialTimeout: ~}}
+tunnel: ~
+unheardOf: ~`, map[string]string{}},
+		{"near and far", `
+bpf: {hostLegacyRoutng: true, masqurade: true, autoDirectNodeRoutes: true}
+hubble: {relay: {logOptions: {format: json}}}
+operator: {hostNamespaceOnly: true}
+podOptions: {priorityClassName: high}
+ipam: {mood: kubernetes}`, map[string]string{
+			"bpf.hostLegacyRoutng": "bpf.hostLegacyRouting", "bpf.masqurade": "bpf.masquerade", "bpf.autoDirectNodeRoutes": "autoDirectNodeRoutes",
+			"hubble.relay.logOptions.format": "", "operator.hostNamespaceOnly": "", "podOptions.priorityClassName": "", "ipam.mood": ""}},
 		{"read though not in values.yaml", `
 devices: eth0
 nodePort: {directRoutingDevice: eth0}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -49,10 +50,13 @@ func explainValues(err error) error {
 	var e SchemaError
 	lines := strings.Split(err.Error(), "\n")
 	for _, l := range lines[1:] {
-		if l = strings.TrimPrefix(strings.TrimSpace(l), "- "); l != "" && !strings.HasSuffix(l, ":") {
+		l = strings.TrimPrefix(strings.TrimSpace(l), "- ")
+		if l != "" && !strings.HasSuffix(l, ":") && !strings.HasSuffix(l, ": validation failed") {
 			e.Problems = append(e.Problems, l)
 		}
 	}
+	// The validator goes through maps: it lists the same in another order each time.
+	slices.Sort(e.Problems)
 	return &e
 }
 

@@ -3,6 +3,7 @@ package render
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -217,7 +218,7 @@ func (c *Chart) NoEffect(ctx context.Context, values map[string]any, keys []stri
 	}
 	var suspects []string
 	for _, k := range keys {
-		if c.index().suspect(k) {
+		if c.index().suspect(k) && !c.saysNothing(values, k) {
 			suspects = append(suspects, k)
 		}
 	}
@@ -242,6 +243,24 @@ func (c *Chart) NoEffect(ctx context.Context, values map[string]any, keys []stri
 	}
 	slices.SortFunc(out, func(a, b Key) int { return strings.Compare(a.Path, b.Path) })
 	return out, nil
+}
+
+// saysNothing: the value is null, or the chart's own values have it just so, as a
+// copy of the chart's values.yaml has. Whoever wrote it expects nothing of it.
+func (c *Chart) saysNothing(values map[string]any, key string) bool {
+	segs := strings.Split(key, ".")
+	v, found := valueAt(values, segs)
+	if found && v == nil {
+		return true
+	}
+	own, there := valueAt(c.chart.Values, segs)
+	return found && there && sameJSON(v, own)
+}
+
+func sameJSON(a, b any) bool {
+	x, errA := json.Marshal(a)
+	y, errB := json.Marshal(b)
+	return errA == nil && errB == nil && bytes.Equal(x, y)
 }
 
 // bisect returns the suspects without which the render stays the same.
@@ -294,45 +313,4 @@ func drop(m map[string]any, segs []string) {
 	if len(sub) == 0 {
 		delete(m, segs[0])
 	}
-}
-
-// suggest finds the key that was meant: a known mistake, a key of the same
-// letters (which also finds an agent's flag written as a key), or the only key
-// that ends in the same name.
-func (c *Chart) suggest(p string) Key {
-	if k, ok := mistakes[p]; ok {
-		k.Path = p
-		if k.Suggestion != "" && len(c.index().known[letters(k.Suggestion)]) == 0 {
-			k.Suggestion = ""
-		}
-		return k
-	}
-	for _, known := range c.index().known[letters(p)] {
-		if known != p {
-			return Key{Path: p, Suggestion: known}
-		}
-	}
-	if s := c.byLastName(p); s != "" {
-		return Key{Path: p, Suggestion: s}
-	}
-	return Key{Path: p}
-}
-
-func (c *Chart) byLastName(p string) string {
-	last := letters(p[strings.LastIndexByte(p, '.')+1:])
-	if len(last) < 6 || last == "enabled" {
-		return ""
-	}
-	var found []string
-	for _, paths := range c.index().known {
-		for _, q := range paths {
-			if letters(q[strings.LastIndexByte(q, '.')+1:]) == last && q != p {
-				found = append(found, q)
-			}
-		}
-	}
-	if len(found) != 1 {
-		return ""
-	}
-	return found[0]
 }

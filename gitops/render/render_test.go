@@ -156,7 +156,9 @@ func TestNoEffect(t *testing.T) {
 	}{
 		{"all read", "{name: z, count: 3, nested: {read: false, extra: x}, labels: {a: b}, roll: true}", nil, nil},
 		{"misspelt", "{Count: 3, nested: {reed: 1}, names: {deep: {er: 1}}}", nil, []Key{{Path: "Count", Suggestion: "count"}, {Path: "names.deep.er"}, {Path: "nested.reed"}}},
-		{"only those asked for", "{Count: 3, other2: 1}", []string{"other2"}, []Key{{Path: "other2"}}},
+		{"only those asked for", "{Count: 3, foreign: 1}", []string{"foreign"}, []Key{{Path: "foreign"}}},
+		{"null, and the chart's own value", "{other2: ~, unread: 7}", nil, nil},
+		{"another value than the chart's own", "{unread: 8}", nil, []Key{{Path: "unread"}}},
 		{"empty maps and dotted keys", `{a: {}, "b.c": 1}`, nil, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -62,12 +62,15 @@ func (r *Rendered) ConfigMap(name string) (data map[string]string, ok bool) {
 	data = map[string]string{}
 	m, _ := obj["data"].(map[string]any)
 	for k, v := range m {
-		s, isString := v.(string)
-		if !isString {
+		switch x := v.(type) {
+		case nil: // "key:" with nothing behind it: the API reads a null as ""
+			data[k] = ""
+		case string:
+			data[k] = x
+		default:
 			b, _ := json.Marshal(v)
-			s = string(b)
+			data[k] = string(b)
 		}
-		data[k] = s
 	}
 	return data, true
 }

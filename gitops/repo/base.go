@@ -32,7 +32,8 @@ type Base struct {
 	Name string
 	// Commit is the full hash.
 	Commit string
-	// How says in a phrase how it was chosen; empty when the user named it.
+	// How says in a phrase how it was chosen; for one that the user named, that
+	// the checked state does not build on it, else nothing.
 	How string
 }
 
@@ -53,7 +54,7 @@ func (r *Repo) Base(opts BaseOptions) (Base, error) {
 		if err != nil {
 			return Base{}, err
 		}
-		return Base{Name: opts.Rev, Commit: commit}, nil
+		return Base{Name: opts.Rev, Commit: commit, How: r.movedOn(commit, opts.Head)}, nil
 	}
 	if opts.Env == nil {
 		opts.Env = func(string) string { return "" }
@@ -69,6 +70,20 @@ func (r *Repo) Base(opts BaseOptions) (Base, error) {
 		}
 	}
 	return Base{}, fmt.Errorf("find the base of %s: %w: no remote branch is known; give --base REV%s", r.root, ErrNoBase, r.ifShallow())
+}
+
+// movedOn says that a base has commits which the head lacks: what they change
+// then shows as changed back. Empty when it has none, or that is not known.
+func (r *Repo) movedOn(base, head string) string {
+	tip, err := r.headOf(head)
+	if err != nil {
+		return ""
+	}
+	common, ok, _, err := r.mergeBase(tip, plumbing.NewHash(base))
+	if err != nil || !ok || common.String() == base || common == tip {
+		return ""
+	}
+	return "it has commits that the checked state lacks, which count as taken back; without them: --base " + short(common)
 }
 
 func deref(b *Base) Base {

@@ -238,3 +238,33 @@ func TestBaseAsGit(t *testing.T) {
 		}
 	})
 }
+
+// A branch that moved on is taken as named; that it did is said, for what it
+// gained shows as lost by the change.
+func TestNamedBaseThatMovedOn(t *testing.T) {
+	if !haveGit(t) {
+		return
+	}
+	dir, _ := laid(t, files("a", "1\n"), files("a", "2\n"))
+	gitIn(t, dir, "config", "user.name", "T")
+	gitIn(t, dir, "config", "user.email", "t@example.com")
+	gitIn(t, dir, "checkout", "-q", "-b", "feature", "HEAD^")
+	gitIn(t, dir, "commit", "-q", "--allow-empty", "-m", "work")
+	r := open(t, dir)
+	fork, err := r.Resolve("feature^")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rev, moved := range map[string]bool{"main": true, "feature^": false, "feature": false} {
+		base, err := r.Base(repo.BaseOptions{Rev: rev})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (base.How != "") != moved || moved && !strings.Contains(base.How, "--base "+fork[:12]) {
+			t.Errorf("%s: %q", rev, base.How)
+		}
+	}
+	if base, err := r.Base(repo.BaseOptions{Rev: "feature", Head: "main"}); err != nil || base.How == "" {
+		t.Errorf("a head that is not checked out: %+v %v", base, err)
+	}
+}

@@ -124,11 +124,14 @@ func fileHash(tree *object.Tree, path string) (plumbing.Hash, bool, error) {
 	return entry.Hash, true, nil
 }
 
+// errNotCloned: a partial clone (git clone --filter) left the content out.
+var errNotCloned = errors.New("its content at that commit was not cloned (a partial clone): run git fetch --refetch --no-filter")
+
 // readBlob reads at most MaxFileBytes.
 func readBlob(store storer.EncodedObjectStorer, hash plumbing.Hash, path string) ([]byte, error) {
 	blob, err := object.GetBlob(store, hash)
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		return nil, fmt.Errorf("read %s: its content at that commit was not cloned (a partial clone): run git fetch --refetch --no-filter", path)
+		return nil, fmt.Errorf("read %s: %w", path, errNotCloned)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)

@@ -45,7 +45,8 @@ var ErrTooMuch = errors.New("too much to compare")
 // a sparse checkout leaves out, and binary files and Git LFS pointers in the
 // place of a file (encrypted repositories and LFS have other contents on disk
 // than in Git). Binary files and those over [MaxFileBytes] that the working tree
-// has not come empty. Paths that git would not check out are left out.
+// has not come empty, and so do pictures and the like that a partial clone left out.
+// Paths that git would not check out are left out.
 func (r *Repo) Overlay(ctx context.Context, commit string) (files map[string][]byte, err error) {
 	store := r.packsOpen()
 	defer func() { err = errors.Join(err, store.Close()) }()

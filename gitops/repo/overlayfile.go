@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
@@ -46,6 +47,8 @@ func (d *level) changed(f leaf, content []byte) error {
 	switch {
 	case errors.Is(err, ErrTooLarge):
 		return d.put(f.path, []byte{})
+	case errors.Is(err, errNotCloned) && media(f.path):
+		return nil
 	case err != nil:
 		return err
 	case opaque(was), bytes.Equal(unixLines(was), unixLines(content)):
@@ -66,7 +69,7 @@ func (d *level) large(f leaf) error {
 // take takes a file of the commit that the working tree has not.
 func (o *overlay) take(f leaf) error {
 	content, err := readBlob(o.store, f.hash, f.path)
-	if errors.Is(err, ErrTooLarge) || err == nil && opaque(content) {
+	if errors.Is(err, ErrTooLarge) || errors.Is(err, errNotCloned) && media(f.path) || err == nil && opaque(content) {
 		content, err = []byte{}, nil
 	}
 	if err != nil {
@@ -199,6 +202,16 @@ func readRegular(dir *os.Root, name string) ([]byte, error) {
 		return nil, ErrTooLarge
 	}
 	return io.ReadAll(io.LimitReader(f, info.Size()))
+}
+
+// media reports names of pictures, sound and print, which hold no values: what
+// a partial clone (git clone --filter=blob:limit=…) leaves out first.
+func media(name string) bool {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".jpg", ".jpeg", ".png", ".gif", ".webp", ".svg", ".ico", ".bmp", ".pdf", ".mp3", ".mp4", ".mov", ".webm", ".ttf", ".woff", ".woff2":
+		return true
+	}
+	return false
 }
 
 // lfsPointer is how a pointer file of Git LFS begins.

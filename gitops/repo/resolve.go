@@ -9,8 +9,11 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/storer"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
 )
 
 // ErrNoRevision: a name that leads to no commit of this clone.
@@ -174,7 +177,7 @@ func (r *Repo) upstream(branch string) (plumbing.Hash, error) {
 // abbreviated finds the one commit whose hash begins so.
 func (r *Repo) abbreviated(prefix string) (plumbing.Hash, error) {
 	whole := plumbing.NewHash(prefix + strings.Repeat("0", 40-len(prefix)))
-	hashes, err := r.store.HashesWithPrefix(whole[:len(prefix)/2])
+	hashes, err := r.hashesWithPrefix(whole[:len(prefix)/2])
 	if err != nil {
 		return plumbing.ZeroHash, err
 	}
@@ -194,6 +197,27 @@ func (r *Repo) abbreviated(prefix string) (plumbing.Hash, error) {
 		return found[0], nil
 	}
 	return plumbing.ZeroHash, fmt.Errorf("%w: %d commits begin so, give more digits", ErrNoRevision, len(found))
+}
+
+// hashesWithPrefix looks among the objects of the clone and of those that it
+// borrows from (git clone --shared, --reference), which go-git leaves out.
+func (r *Repo) hashesWithPrefix(prefix []byte) ([]plumbing.Hash, error) {
+	hashes, err := r.store.HashesWithPrefix(prefix)
+	if err != nil {
+		return nil, err
+	}
+	lenders, err := dotgit.NewWithOptions(r.files, dotgit.Options{AlternatesFS: alternates()}).Alternates()
+	if err != nil {
+		return hashes, nil // it borrows from none
+	}
+	for _, l := range lenders {
+		more, err := filesystem.NewObjectStorage(l, cache.NewObjectLRUDefault()).HashesWithPrefix(prefix)
+		if err != nil {
+			return nil, err
+		}
+		hashes = append(hashes, more...)
+	}
+	return hashes, nil
 }
 
 // maxTags bounds a chain of tags that point to tags.

@@ -20,6 +20,9 @@ func (r *Release) Affects(file string) []string {
 	var out []string
 	vars := r.variableSources(file)
 	maps.DeleteFunc(vars, func(key string, _ bool) bool { return !r.world().mentionsObject(key) })
+	if len(vars) > 0 {
+		r.world().wantAll()
+	}
 	var readers []*flux
 	for _, k := range r.at.all {
 		if r.reads(k, file) || len(vars) > 0 && (substitutes(k, vars) || substitutes(r.applied(k), vars)) {
@@ -37,25 +40,28 @@ func (r *Release) Affects(file string) []string {
 	return slices.Compact(out)
 }
 
-// perCluster names a Kustomization once for each entry point from which it is
-// applied, when there are several, or when another one has its name: the same
-// file then serves several clusters.
+// perCluster names a Kustomization, as its parents apply it, once for each entry
+// point from which it is applied, when there are several, or when another one
+// has its name: the same file then serves several clusters.
 func (r *Release) perCluster(k *flux) []string {
 	entries := r.entries(k)
-	if len(entries) < 2 && !k.hasNamesake(r.at.all) || len(entries) == 0 {
-		return []string{k.String()}
+	name := r.applied(k).String()
+	if len(entries) < 2 && !r.world().hasNamesake(k) || len(entries) == 0 {
+		return []string{name}
 	}
 	var out []string
 	for _, e := range entries {
-		out = append(out, fmt.Sprintf("%s (applied from %s)", k, e))
+		out = append(out, fmt.Sprintf("%s (applied from %s)", name, e))
 	}
 	return out
 }
 
-// hasNamesake reports whether another live Kustomization has the same name, as
-// that of another cluster does.
-func (k *flux) hasNamesake(all []*flux) bool {
-	return slices.ContainsFunc(all, func(o *flux) bool { return o.live && !o.sameAs(k) && o.String() == k.String() })
+// hasNamesake reports whether another live Kustomization is applied under the
+// same name, as that of another cluster is.
+func (w *world) hasNamesake(k *flux) bool {
+	return k.live && slices.ContainsFunc(w.all, func(o *flux) bool {
+		return o.live && !o.sameAs(k) && o.doc.id.name == k.doc.id.name && w.effective(o).String() == w.effective(k).String()
+	})
 }
 
 // entries are the paths from which Flux reaches a Kustomization, sorted: those
@@ -69,7 +75,14 @@ func (r *Release) entries(k *flux) []string {
 		at := queue[0]
 		queue = queue[1:]
 		top := true
-		for _, p := range all {
+		candidates := all
+		if at.bound {
+			candidates = []*flux{at.parent}
+		}
+		for _, p := range candidates {
+			if p.doubt != "" && p != at.parent {
+				continue
+			}
 			if p == at || p.doc.file == at.doc.file && p.doc.index == at.doc.index || at.doc.node == nil || !p.live || !r.reads(p, at.doc.file) {
 				continue
 			}
@@ -79,7 +92,7 @@ func (r *Release) entries(k *flux) []string {
 				queue = append(queue, p)
 			}
 		}
-		if top && at.live {
+		if (top || at.parent == nil) && at.live {
 			found[at.path] = true
 		}
 	}

@@ -56,19 +56,43 @@ type builder struct {
 	t *tree
 	g *graph
 	// notes says what was left out of a build, by Kustomization.
-	notes map[string][]string
+	notes map[*flux][]string
 	// all are the Kustomizations of the repository, where they are known.
 	all []*flux
+	// effs are the Kustomizations as their parents apply them, applied what
+	// building a parent gave.
+	effs    map[*flux]*flux
+	applied map[*flux]*children
+	// vars are the variables of Kustomizations, single what building one gave of
+	// one file.
+	vars   map[variablesKey]*variables
+	single map[singleKey][]built
+	// wanted are the files of Kustomizations that will be asked for.
+	wanted map[string]bool
+}
+
+func newBuilder(t *tree, g *graph, all []*flux) *builder {
+	return &builder{
+		t: t, g: g, all: all, notes: map[*flux][]string{},
+		effs: map[*flux]*flux{}, applied: map[*flux]*children{}, wanted: map[string]bool{},
+		vars: map[variablesKey]*variables{}, single: map[singleKey][]built{},
+	}
 }
 
 // build runs kustomize on what k applies. keep, if not nil, says which
 // resource files matter: the others are left out, which is much faster for a
 // Kustomization that applies a whole cluster. A build that fails this way is
-// done again in full.
+// done again with what its patches and replacements need, then in full.
 func (b *builder) build(k *flux, keep func(file string) bool) ([]built, error) {
 	if keep != nil {
-		if objs, err := b.run(k, keep); err == nil {
+		objs, err := b.run(k, keep)
+		if err == nil {
 			return objs, nil
+		}
+		if more := b.alsoNeeded(k, keep); more != nil {
+			if objs, err = b.run(k, more); err == nil {
+				return objs, nil
+			}
 		}
 	}
 	objs, err := b.run(k, func(string) bool { return true })
@@ -82,13 +106,13 @@ func (b *builder) run(k *flux, keep func(string) bool) ([]built, error) {
 	b.t.kept.builds.Add(1)
 	fs := newFS()
 	units := b.g.closure(k.path, k.extra...)
-	kept := keptUnits(units, keep)
+	kept := keptUnits(units, k.extra, keep)
 	if err := checkNesting(units, kept, k.extra); err != nil {
 		return nil, err
 	}
 	custom := false
 	for i, u := range units {
-		if !kept[u.dir] && i > 0 {
+		if !kept[u.dir] {
 			continue
 		}
 		if err := b.load(fs, k, u, kept, keep, i == 0); err != nil {
@@ -103,27 +127,45 @@ func (b *builder) run(k *flux, keep func(string) bool) ([]built, error) {
 	return collect(k.path, m)
 }
 
-// keptUnits are the directories from which a kept file is reached, and all
-// components, which transform what others list.
-func keptUnits(units []*unit, keep func(string) bool) map[string]bool {
-	kept := map[string]bool{}
+// keptUnits are the directories that a build needs: those from which a kept file
+// is reached, or whose kustomization is kept for what it generates, and the
+// components that these list, which transform what they hold.
+func keptUnits(units []*unit, extra []string, keep func(string) bool) map[string]bool {
+	kept := map[string]bool{units[0].dir: true}
+	yields := map[string]bool{}
 	for changed := true; changed; {
 		changed = false
 		for _, u := range slices.Backward(units) {
-			if kept[u.dir] {
+			if !yields[u.dir] && u.yields(yields, keep) {
+				yields[u.dir], changed = true, true
+			}
+		}
+	}
+	for _, d := range extra {
+		kept[d] = true
+	}
+	for changed := true; changed; {
+		changed = false
+		for _, u := range units {
+			if !kept[u.dir] {
 				continue
 			}
-			if slices.ContainsFunc(u.entries, func(e entry) bool {
-				return e.dir && kept[e.path] || e.field == "components" || e.path != "" && !e.dir && keep(e.path)
-			}) || len(u.entries) == 0 || isComponent(u) {
-				kept[u.dir], changed = true, true
+			for _, e := range u.entries {
+				if e.dir && !kept[e.path] && (yields[e.path] || e.field == "components") {
+					kept[e.path], changed = true, true
+				}
 			}
 		}
 	}
 	return kept
 }
 
-func isComponent(u *unit) bool { return text(child(u.node, "kind")) == "Component" }
+// yields reports whether a directory gives an object of a kept file.
+func (u *unit) yields(below map[string]bool, keep func(string) bool) bool {
+	return keep(u.kfile) || slices.ContainsFunc(u.entries, func(e entry) bool {
+		return e.path != "" && (e.dir && below[e.path] || !e.dir && keep(e.path))
+	})
+}
 
 // load puts one unit into the memory file system: the files it keeps and its
 // kustomization with only the entries that were found in the repository, so
@@ -154,7 +196,13 @@ func (b *builder) load(fs filesys.FileSystem, k *flux, u *unit, kept map[string]
 			return fmt.Errorf("%s: %w", u.kfile, err)
 		}
 	}
-	text, err := kustomizationText(k, u, lists, top)
+	for i, r := range u.remote {
+		b.note(k, r.said(u))
+		if err := fs.WriteFile(unreadFile(u, i), []byte(unreadMark+r.why(u))); err != nil {
+			return err
+		}
+	}
+	text, err := b.kustomizationText(k, u, lists, top)
 	if err != nil {
 		return err
 	}
@@ -162,8 +210,8 @@ func (b *builder) load(fs filesys.FileSystem, k *flux, u *unit, kept map[string]
 }
 
 func (b *builder) note(k *flux, s string) {
-	if !slices.Contains(b.notes[k.String()], s) {
-		b.notes[k.String()] = append(b.notes[k.String()], s)
+	if !slices.Contains(b.notes[k], s) {
+		b.notes[k] = append(b.notes[k], s)
 	}
 }
 
@@ -186,50 +234,6 @@ func relative(from, to string) string {
 		return "./" + to
 	}
 	return strings.Repeat("../", strings.Count(from, "/")+1) + to
-}
-
-// kustomizationText is the kustomization that Flux would build: the file's
-// own, with the Flux Kustomization's settings added at the top.
-func kustomizationText(k *flux, u *unit, lists map[string][]any, top bool) ([]byte, error) {
-	m := map[string]any{}
-	if u.node != nil {
-		if err := u.node.Decode(&m); err != nil {
-			return nil, atLine(u.kfile, err)
-		}
-	}
-	for _, f := range []string{"resources", "bases", "components"} {
-		delete(m, f)
-		if len(lists[f]) > 0 {
-			m[f] = lists[f]
-		}
-	}
-	if _, ok := m["apiVersion"]; !ok {
-		m["apiVersion"], m["kind"] = kustypes.KustomizationVersion, kustypes.KustomizationKind
-	}
-	if top {
-		addFlux(m, k)
-	}
-	return yaml.Marshal(m)
-}
-
-// addFlux applies what kustomize-controller adds to the top kustomization.
-func addFlux(m map[string]any, k *flux) {
-	m["buildMetadata"] = []any{kustypes.OriginAnnotations}
-	for from, to := range map[string]string{"targetNamespace": "namespace", "namePrefix": "namePrefix", "nameSuffix": "nameSuffix"} {
-		if v := k.str(from); v != "" {
-			m[to] = v
-		}
-	}
-	for _, list := range []string{"patches", "images"} {
-		if more, ok := k.spec[list].([]any); ok {
-			own, _ := m[list].([]any)
-			m[list] = append(slices.Clone(own), more...)
-		}
-	}
-	for _, d := range k.extra {
-		own, _ := m["components"].([]any)
-		m["components"] = append(slices.Clone(own), relative(k.path, d))
-	}
 }
 
 // runKustomize builds with plugins off. A build that loads an OpenAPI schema

@@ -22,6 +22,8 @@ type unit struct {
 	// reads are the other files that kfile names: patches, generator sources,
 	// configurations.
 	reads []string
+	// remote are those of them that lie on the network.
+	remote []remoteRead
 	// problems keep the unit from being built.
 	problems []error
 }
@@ -220,49 +222,54 @@ func isRemote(s string) bool {
 
 // addReads collects the files that are not resources.
 func (g *graph) addReads(u *unit) {
-	read := func(n *yaml.Node) {
-		if name := text(n); name != "" && !strings.Contains(name, "\n") {
-			g.addRead(u, n, name)
+	read := func(field string, n *yaml.Node) {
+		if name := text(n); name != "" && !isInline(name) {
+			g.addRead(u, field, n, name)
 		}
 	}
 	for _, field := range []string{"configurations", "crds", "transformers", "generators", "validators", "patchesStrategicMerge"} {
 		for _, n := range items(child(u.node, field)) {
-			read(n)
+			read(field, n)
 		}
 	}
 	for _, field := range []string{"patches", "patchesJson6902", "replacements"} {
 		for _, n := range items(child(u.node, field)) {
-			read(child(n, "path"))
+			read(field, child(n, "path"))
 		}
 	}
-	read(lookup(u.node, "openapi", "path"))
+	read("openapi", lookup(u.node, "openapi", "path"))
 	for _, field := range []string{"configMapGenerator", "secretGenerator"} {
 		for _, gen := range items(child(u.node, field)) {
 			for _, n := range items(child(gen, "files")) {
 				_, name := generatorFile(text(n))
-				g.addRead(u, n, name)
+				g.addRead(u, field, n, name)
 			}
-			for _, n := range items(child(gen, "envs")) {
-				read(n)
+			for _, n := range envFiles(gen) {
+				read(field, n)
 			}
-			read(child(gen, "env"))
 		}
 	}
 }
 
-// generatorFile splits an item of a generator's files, KEY=PATH or PATH.
-func generatorFile(item string) (key, file string) {
-	if k, f, ok := strings.Cut(item, "="); ok {
-		return k, f
-	}
-	return path.Base(item), item
+// isInline reports whether an item that may be a path is YAML text instead.
+func isInline(item string) bool {
+	return strings.Contains(item, "\n") || strings.HasPrefix(item, "{")
 }
 
-func (g *graph) addRead(u *unit, n *yaml.Node, name string) {
+// generatorFile splits an item of a generator's files, KEY=PATH or PATH.
+func generatorFile(item string) (key, file string) {
+	if k, f, ok := strings.Cut(item, "="); ok && !isRemote(k) {
+		return k, f
+	}
+	key, _, _ = strings.Cut(item, "?")
+	return path.Base(key), item
+}
+
+func (g *graph) addRead(u *unit, field string, n *yaml.Node, name string) {
 	p, inside := g.join(u.dir, name)
 	switch {
 	case isRemote(name):
-		u.fail(n, "%q would be fetched over the network, which is not done: keep a copy in the repository", shownRemote(name))
+		u.remote = append(u.remote, remoteRead{field: field, address: name, line: n.Line})
 	case !inside:
 		u.fail(n, "%q %w: keep the file in the repository and name it relative to this one", name, ErrOutside)
 	case g.t.absent(p) != nil:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -39,8 +40,18 @@ func (e *SeveralError) Error() string {
 		if len(r.Kustomizations) > 0 {
 			fmt.Fprintf(&b, ", applied by %s", strings.Join(r.Kustomizations, ", "))
 		}
+		if e.needsPath(r) {
+			fmt.Fprintf(&b, ", --cluster-path %s", r.ClusterPath())
+		}
 	}
 	return b.String()
+}
+
+// needsPath: only the cluster path tells a release from another one of the list.
+func (e *SeveralError) needsPath(r *Release) bool {
+	return slices.ContainsFunc(e.Releases, func(o *Release) bool {
+		return o != r && o.Namespace == r.Namespace && o.Name == r.Name && o.File == r.File && slices.Equal(o.Kustomizations, r.Kustomizations) && r.ClusterPath() != o.ClusterPath()
+	}) || len(r.Kustomizations) > 0 && r.at.eff.lineage()[0].doc.file == ""
 }
 
 // Is reports whether target is [ErrSeveral].

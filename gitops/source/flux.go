@@ -16,6 +16,12 @@ type flux struct {
 	parent *flux
 	live   bool
 	extra  []string // directories of spec.components
+	// base is the directory of the repository to which spec.path is relative, "" for the root.
+	base string
+	// bound: only parent applies it, in this form.
+	bound bool
+	// doubt says why its source may be another repository; usually empty.
+	doubt string
 	// only restricts a tree without Flux Kustomizations to one file.
 	only string
 }
@@ -65,7 +71,7 @@ func newFlux(t *tree, d document) (*flux, error) {
 // locate derives path and extra from spec; an unusable path leaves path empty.
 func (k *flux) locate(t *tree) error {
 	k.path, k.extra = "", nil
-	p, inside := join(".", strings.TrimPrefix(k.str("path"), "/"))
+	p, inside := join(firstOf(k.base, "."), strings.TrimPrefix(k.str("path"), "/"))
 	if !inside {
 		return fmt.Errorf("%s:%d: spec.path %q %w", k.doc.file, k.doc.line, k.str("path"), ErrOutside)
 	}
@@ -98,23 +104,17 @@ func fluxes(t *tree, ix *index, g *graph) []*flux {
 			ix.broken[d.file] = err
 			continue
 		}
-		if k.path == "" {
-			ix.foreign = append(ix.foreign, k.notHere(ix, g))
-			continue
-		}
 		all = append(all, k)
 	}
-	all = dropForeign(t, ix, g, all)
-	roots := syncRoots(t, ix)
-	for _, k := range all {
-		if g.set(k.path)[k.doc.file] {
-			roots = append(roots, k)
-		}
+	synced := syncRoots(t, ix)
+	all, lost := locateAll(t, all)
+	all = dropCircular(ix, g, dropForeign(t, ix, g, all))
+	placed, overlays, left := place(t, ix, g, all, synced, lost)
+	all = append(all, placed...)
+	for _, k := range left {
+		ix.foreign = append(ix.foreign, k.notHere(ix, g))
 	}
-	adopt(all, roots, g)
-	if len(roots) == 0 {
-		adoptWithoutRoot(all, g)
-	}
+	settle(g, all, append(synced, overlays...))
 	return all
 }
 
@@ -122,45 +122,19 @@ func fluxes(t *tree, ix *index, g *graph) []*flux {
 func syncRoots(t *tree, ix *index) []*flux {
 	var roots []*flux
 	for _, d := range ix.syncs {
-		p, ok := join(".", text(lookup(d.node, "spec", "sync", "path")))
-		if ok && lookup(d.node, "spec", "sync") != nil && t.isDir(p) {
-			roots = append(roots, &flux{doc: d, path: p, spec: map[string]any{}, live: true})
+		sync := lookup(d.node, "spec", "sync")
+		p, ok := join(".", text(child(sync, "path")))
+		base := ""
+		if ok && sync != nil && !t.isDir(p) && text(child(sync, "kind")) != "GitRepository" {
+			if base = t.base(p, d.file); base != "" {
+				p, ok = join(base, p)
+			}
+		}
+		if ok && sync != nil && t.isDir(p) {
+			roots = append(roots, &flux{doc: d, path: p, base: base, spec: map[string]any{}, live: true})
 		}
 	}
 	return roots
-}
-
-// adopt marks everything that the roots reach as live and notes its parent.
-func adopt(all, roots []*flux, g *graph) {
-	queue := slices.Clone(roots)
-	for _, r := range roots {
-		r.live = true
-	}
-	for len(queue) > 0 {
-		parent := queue[0]
-		queue = queue[1:]
-		set := g.set(parent.path)
-		for _, k := range all {
-			if k.live || !set[k.doc.file] {
-				continue
-			}
-			k.live, k.parent = true, parent
-			queue = append(queue, k)
-		}
-	}
-}
-
-// adoptWithoutRoot is for repositories whose entry point is applied by hand or
-// lies elsewhere: what nothing else applies is taken as an entry point.
-func adoptWithoutRoot(all []*flux, g *graph) {
-	var roots []*flux
-	for _, k := range all {
-		reached := slices.ContainsFunc(all, func(o *flux) bool { return o != k && g.set(o.path)[k.doc.file] })
-		if !reached && !isArchive(k.doc.file) && !isArchive(k.path) {
-			roots = append(roots, k)
-		}
-	}
-	adopt(all, roots, g)
 }
 
 // isArchive reports whether a path says of itself that it is not in use.

@@ -13,7 +13,7 @@ import (
 // index holds what the search for the release starts from. Files are parsed
 // only when a cheap look at their bytes says that they can matter.
 type index struct {
-	releases []document // HelmReleases of files that mention cilium
+	releases []document // HelmReleases of files that mention cilium, or a chart by variable
 	fluxes   []document // Flux Kustomizations
 	syncs    []document // FluxInstances
 	sources  []string   // files that mention a Flux source
@@ -22,6 +22,10 @@ type index struct {
 	helmfile []string   // helmfiles that mention cilium
 	foreign  []string   // Kustomizations of other repositories, in words
 	froms    []string   // files that mention substituteFrom
+	sets     []document // ResourceSets of the Flux Operator
+	remotes  []string   // addresses of this repository
+	helm     []string   // files that mention a HelmRelease
+	charts   []string   // files that may be, or hold, a patch which sets a chart to cilium
 	// broken are files that could hold a release or a Kustomization but could
 	// not be parsed, by path.
 	broken map[string]error
@@ -31,7 +35,7 @@ type index struct {
 type scanned struct {
 	docs                           []document
 	source, config, argo, helmfile bool
-	from                           bool
+	from, helm, chart              bool
 	err                            error
 }
 
@@ -92,7 +96,9 @@ func look(t *tree, file string) scanned {
 		return scanned{err: err}
 	}
 	var s scanned
-	release := bytes.Contains(src, []byte("HelmRelease")) && containsFold(src, "cilium")
+	s.helm = bytes.Contains(src, []byte("HelmRelease"))
+	s.chart = (containsFold(src, "cilium") || bytes.Contains(src, []byte("${"))) && patchesChart.Match(src)
+	release := s.helm && (containsFold(src, "cilium") || variableChart.Match(src))
 	flux := bytes.Contains(src, []byte("kustomize.toolkit.fluxcd.io"))
 	sync := bytes.Contains(src, []byte("FluxInstance"))
 	s.source = bytes.Contains(src, []byte("source.toolkit.fluxcd.io"))
@@ -122,6 +128,8 @@ func (ix *index) add(file string, s scanned) {
 			ix.fluxes = append(ix.fluxes, d)
 		case d.id.kind == "FluxInstance":
 			ix.syncs = append(ix.syncs, d)
+		case d.id.kind == "ResourceSet" && d.id.group() == "fluxcd.controlplane.io":
+			ix.sets = append(ix.sets, d)
 		}
 	}
 	appendIf := func(list *[]string, yes bool) {
@@ -134,6 +142,8 @@ func (ix *index) add(file string, s scanned) {
 	appendIf(&ix.argo, s.argo)
 	appendIf(&ix.helmfile, s.helmfile)
 	appendIf(&ix.froms, s.from)
+	appendIf(&ix.helm, s.helm)
+	appendIf(&ix.charts, s.chart)
 	if s.err != nil {
 		ix.broken[file] = s.err
 	}
@@ -147,11 +157,15 @@ func (ix *index) with(t *tree, files map[string][]byte) *index {
 		releases: slices.DeleteFunc(slices.Clone(ix.releases), ofChanged),
 		fluxes:   slices.DeleteFunc(slices.Clone(ix.fluxes), ofChanged),
 		syncs:    slices.DeleteFunc(slices.Clone(ix.syncs), ofChanged),
+		sets:     slices.DeleteFunc(slices.Clone(ix.sets), ofChanged),
+		remotes:  ix.remotes,
 		sources:  slices.DeleteFunc(slices.Clone(ix.sources), changed),
 		configs:  slices.DeleteFunc(slices.Clone(ix.configs), changed),
 		argo:     slices.DeleteFunc(slices.Clone(ix.argo), changed),
 		helmfile: slices.DeleteFunc(slices.Clone(ix.helmfile), changed),
 		froms:    slices.DeleteFunc(slices.Clone(ix.froms), changed),
+		helm:     slices.DeleteFunc(slices.Clone(ix.helm), changed),
+		charts:   slices.DeleteFunc(slices.Clone(ix.charts), changed),
 		broken:   map[string]error{},
 	}
 	for f, err := range ix.broken {

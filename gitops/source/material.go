@@ -33,6 +33,10 @@ func (r *resolver) fromBuild(p *part) bool {
 			p.Why = "it has no such key"
 			return false
 		}
+		if why, unread := unreadText(raw); unread {
+			p.Why = why
+			return false
+		}
 		p.raw = raw
 		p.data, _ = dataKey(sub, key)
 		r.locate(p, o, key)
@@ -152,6 +156,9 @@ func (r *resolver) generated(u *unit, kind, key string, named func(name string) 
 func (r *resolver) generatedKey(u *unit, gen *yaml.Node, key string, at []string) (made, bool) {
 	for _, n := range items(child(gen, "files")) {
 		k, file := generatorFile(text(n))
+		if k == key && isRemote(file) {
+			return made{text: unreadMark + remoteRead{address: file, line: n.Line}.why(u), at: location{file: u.kfile, line: n.Line}}, true
+		}
 		if f, ok := join(u.dir, file); ok && k == key {
 			src, err := r.t.read(f)
 			return made{text: string(src), whole: true, err: err, at: location{file: r.t.real(f), line: 1}}, true
@@ -214,7 +221,11 @@ func (r *resolver) fromTree(p *part) bool {
 		return r.fromManifest(p, d)
 	}
 	m, generated := r.fromGenerator(p)
+	why, unread := unreadText(m.text)
 	switch {
+	case generated && unread:
+		p.Why = why
+		return false
 	case generated && looksEncrypted([]byte(m.text)):
 		p.File, p.Why = m.at.file, fmt.Sprintf("it is encrypted (%s)", m.at.file)
 		return false

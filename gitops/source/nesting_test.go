@@ -27,7 +27,8 @@ func bases(t *testing.T, levels, ways int) string {
 		}
 		put(t, root, fmt.Sprintf("d%d/kustomization.yaml", i), "resources: ["+strings.TrimPrefix(list, ", ")+"]\n")
 	}
-	put(t, root, fmt.Sprintf("d%d/kustomization.yaml", levels), "resources: []\nconfigMapGenerator: []\n")
+	put(t, root, fmt.Sprintf("d%d/kustomization.yaml", levels), "resources: [end.yaml]\n")
+	put(t, root, fmt.Sprintf("d%d/end.yaml", levels), "# no ConfigMap yet\n")
 	return root
 }
 

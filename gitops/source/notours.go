@@ -25,8 +25,11 @@ func (s *search) none() error {
 	if err := s.ix.brokenRelease(s.t); err != nil {
 		return fmt.Errorf("a file that mentions a Cilium HelmRelease cannot be read: %w", err)
 	}
-	hints := slices.Concat(s.unreadRemotes(), s.ix.foreign, s.unchecked())
-	err := s.otherTool()
+	hints := slices.Concat(s.generatedHints(), s.ix.foreign, s.unchecked(), s.unreadRemotes())
+	err := s.unlisted()
+	if err == nil {
+		err = s.otherTool()
+	}
 	if err == nil {
 		err = fmt.Errorf("%w under %s: remediate needs a HelmRelease whose chart is cilium (spec.chart or spec.chartRef) in the checkout; give its directory with --repo", ErrNoRelease, s.opts.Root)
 	}
@@ -62,12 +65,16 @@ type tool struct {
 	text     string
 }
 
-var anyCilium = regexp.MustCompile(`(?i)cilium`)
+var (
+	anyCilium = regexp.MustCompile(`(?i)cilium`)
+	// moreThanLabel leaves out labels and annotations, as in lbipam.cilium.io/ips.
+	moreThanLabel = regexp.MustCompile(`(?i)helm\.cilium\.io|cilium(?:[^.]|\.[^i]|$)`)
+)
 
 // tools are in order: the first that fits is named.
 func tools() []tool {
 	return []tool{
-		{[]string{".tf", ".tofu"}, anyCilium, true, "configures Cilium in Terraform; state the network's facts in .remediate.yaml and keep the values in a HelmRelease"},
+		{[]string{".tf", ".tofu"}, moreThanLabel, true, "configures Cilium in Terraform; state the network's facts in .remediate.yaml and keep the values in a HelmRelease"},
 		{[]string{".cue"}, anyCilium, true, "generates the manifests with CUE; run remediate on the generated repository"},
 		{[]string{".k"}, anyCilium, true, "generates the manifests with KCL; run remediate on the generated repository"},
 		{[]string{".nix"}, anyCilium, true, "generates the manifests with Nix; run remediate on the generated repository"},
@@ -76,6 +83,8 @@ func tools() []tool {
 		{[]string{".sh", ".bash", ".ps1", "makefile", "justfile", ".just", "taskfile.yaml", "taskfile.yml"},
 			regexp.MustCompile(`helm3?\s[^\n]*\b(?:install|upgrade|template)\b[^\n]*cilium|cilium\s+(?:install|upgrade)\b`), false,
 			"installs Cilium with a command; remediate changes values that a Flux HelmRelease applies: take the command's values to one"},
+		{[]string{"chart.yaml"}, regexp.MustCompile(`(?m)^dependencies:[\s\S]*^\s*-?\s*name:\s*["']?cilium["']?\s*$`), false,
+			"wraps the chart in one of its own, whose values lie one level deeper; take them to a HelmRelease of the chart cilium itself"},
 		{[]string{".yaml", ".yml"}, regexp.MustCompile(`helm\.cattle\.io/v1[\s\S]*cilium`), false,
 			"is a HelmChart of k3s or RKE2, which their own controller installs; remediate changes values that a Flux HelmRelease applies: take the values to one"},
 		{[]string{"kustomization.yaml", "kustomization.yml"}, regexp.MustCompile(`(?m)^helmCharts:[\s\S]*cilium`), false,
@@ -93,8 +102,10 @@ const (
 
 // otherTool names what else seems to configure Cilium here, or is nil.
 func (s *search) otherTool() error {
-	if len(s.ix.argo) > 0 {
-		return fmt.Errorf("%w: %s is an Argo CD Application; remediate reads Flux repositories only: take the values to a HelmRelease, or give a snapshot of the cluster", ErrNotOurs, s.ix.argo[0])
+	for _, f := range s.ix.argo {
+		if kind, line := s.t.argo(f); kind != "" {
+			return fmt.Errorf("%w: %s:%d is an Argo CD %s; remediate reads Flux repositories only: take the values to a HelmRelease, or give a snapshot of the cluster", ErrNotOurs, f, line, kind)
+		}
 	}
 	list := tools()
 	found := make([]string, len(list))
@@ -130,6 +141,9 @@ func verdict(list []tool, found []string, sure bool) error {
 
 func (o tool) named(f string) bool {
 	base := strings.ToLower(path.Base(f))
+	if strings.HasPrefix(base, "readme") {
+		return false
+	}
 	return slices.Contains(o.names, base) || slices.Contains(o.names, path.Ext(base))
 }
 

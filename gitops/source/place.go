@@ -3,7 +3,6 @@ package source
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -48,9 +47,11 @@ var networking = []string{
 }
 
 // Place says where a new value for a path is written: where the winning source
-// sets it, or where its variable is set. A key that no source sets goes to the
-// writable source that holds its closest parent, else to the one with most of
-// the networking keys, else to the last.
+// sets it, or where its variable is set. A key that no source sets goes to a
+// writable source, a patch of spec.values among them: before all to one that
+// only this release reads, so that no other cluster changes; then to the one that
+// holds its closest parent, else to the one with most of the networking keys, else
+// to the last.
 func (r *Release) Place(path string) Place {
 	p := r.place(path)
 	if p.Err != nil || p.File == "" {
@@ -150,52 +151,4 @@ func (r *Release) placeVariable(p Place, s spot) Place {
 func (r *Release) composed(raw string, vars *variables) string {
 	return fmt.Sprintf("the value is put together of variables: %s, with %s; write the whole value there, or give it a variable of its own, and plan again",
 		raw, strings.Join(r.variablesIn(raw, vars), ", "))
-}
-
-func (r *Release) placeNew(p Place, segs []string) Place {
-	best, score := -1, -1
-	for i, part := range r.at.parts {
-		if !part.found || !part.Writable || part.TargetPath != "" {
-			continue
-		}
-		if s := fit(part.Values, segs); s >= score {
-			best, score = i, s
-		}
-	}
-	if best < 0 {
-		for _, part := range r.at.parts {
-			if part.Why != "" {
-				return p.refuse(part.Why)
-			}
-		}
-		return p.refuse("no source of the values is in the repository")
-	}
-	part := r.at.parts[best]
-	p.File, p.Document, p.YAMLPath = part.File, part.Document, segs
-	switch {
-	case part.Kind == "HelmRelease":
-		p.YAMLPath = append(slices.Clone(part.YAMLPath), segs...)
-	case part.Block:
-		p.Block = part.YAMLPath
-	}
-	p.Chain = append([]string{fmt.Sprintf("no source sets it; %s takes it", p.File)}, r.Where(p.Path).Chain...)
-	return p
-}
-
-// fit scores a source for a new key: the depth of the parents that it has
-// counts most, then how many networking keys it sets.
-func fit(values map[string]any, segs []string) int {
-	depth := 0
-	for i := 1; i < len(segs); i++ {
-		if v, ok := valueAt(values, segs[:i]); ok && isMap(v) {
-			depth = i
-		}
-	}
-	keys := 0
-	for _, k := range networking {
-		if _, ok := values[k]; ok {
-			keys++
-		}
-	}
-	return depth*100 + keys
 }

@@ -109,7 +109,7 @@ func (r *Release) again(files map[string][]byte) (*Release, error) {
 	r.at.mu.Lock()
 	g := r.at.g.with(t, files)
 	r.at.mu.Unlock()
-	s := &search{t: t, ix: ix, g: g, opts: r.at.opts, b: &builder{t: t, g: g, notes: map[string][]string{}, all: r.at.all}}
+	s := &search{t: t, ix: ix, g: g, all: r.at.all, opts: r.at.opts, b: newBuilder(t, g, r.at.all)}
 	k, err := s.refresh(r.at.k)
 	if err != nil {
 		return nil, err
@@ -157,8 +157,7 @@ func (s *search) refresh(k *flux) (*flux, error) {
 			if err != nil {
 				return nil, err
 			}
-			fresh.parent, fresh.live = parent, k.live
-			return fresh, nil
+			return fresh, fresh.keep(s.t, k, parent)
 		}
 	}
 	return nil, fmt.Errorf("%s is no longer in %s", k, k.doc.file)

@@ -66,7 +66,7 @@ func (s *search) remotes(rs []*Release) []string {
 	seen := map[string]bool{}
 	all := s.g.known()
 	if len(rs) == 0 {
-		all = s.kustomized()
+		all = s.g.kustomized()
 	}
 	for _, dir := range all {
 		if len(rs) > 0 && !dirs[dir] {
@@ -170,7 +170,7 @@ func (t *tree) unread(u *unit, e entry) string {
 // unreadRemotes says of all remote bases of the tree that they are not read.
 func (s *search) unreadRemotes() []string {
 	var out []string
-	for _, dir := range s.kustomized() {
+	for _, dir := range s.g.kustomized() {
 		out = append(out, s.t.unreadOf(s.g.unit(dir))...)
 	}
 	return out
@@ -189,9 +189,9 @@ func (b *builder) leftOut(k *flux) string {
 
 // kustomized are all directories with a kustomization file, and those that were
 // visited, sorted.
-func (s *search) kustomized() []string {
-	dirs := s.g.known()
-	for _, f := range s.t.yamls {
+func (g *graph) kustomized() []string {
+	dirs := g.known()
+	for _, f := range g.t.yamls {
 		if slices.Contains(kustomizationNames, path.Base(f)) {
 			dirs = append(dirs, path.Dir(f))
 		}

@@ -76,10 +76,11 @@ func (r *resolver) resolve(ctx context.Context) (*Release, error) {
 		rel.Sources = append(rel.Sources, p.ValuesSource)
 	}
 	rel.Unresolved = r.vars.unresolved(rel.Values)
-	rel.Missing = append(r.missing, r.b.notes[r.eff.String()]...)
+	rel.Missing = append(r.missing, r.b.notesOn(r.k, r.eff)...)
 	if r.absent {
 		rel.Missing = append(rel.Missing, r.unreadIn(r.eff)...)
 	}
+	rel.Missing = append(rel.Missing, r.doubts()...)
 	slices.Sort(rel.Missing)
 	rel.Missing = slices.Compact(rel.Missing)
 	return rel, nil

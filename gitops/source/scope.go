@@ -79,7 +79,8 @@ func (b *builder) nearest(k *flux, file string) (*flux, int) {
 
 // sameAs compares by what is written: an effective Kustomization is a copy.
 func (k *flux) sameAs(o *flux) bool {
-	return k == o || k.doc.file == o.doc.file && k.doc.index == o.doc.index && k.path == o.path
+	same := k == o || k.doc.file == o.doc.file && k.doc.index == o.doc.index && k.path == o.path
+	return same && (!k.bound || !o.bound || k.parent.sameAs(o.parent))
 }
 
 // applies reports whether a Kustomization reads a file.
@@ -151,13 +152,10 @@ func (t *tree) objects(files []string, kind, namespace, name string) []document 
 // patchedData is what patches of the Kustomization that applies a manifest make
 // of its data, with the place of each; nil when there are none.
 func (b *builder) patchedData(d manifest) map[string]variable {
-	if d.owner == nil || !b.transforms(d.owner) {
+	if d.owner == nil || d.id.kind != "ConfigMap" || !b.transforms(d.owner) {
 		return nil
 	}
-	objs, err := b.build(d.owner, func(f string) bool { return b.t.real(f) == d.file })
-	if err != nil {
-		return nil
-	}
+	objs := b.alone(d.owner, d.file)
 	for _, o := range objs {
 		if o.id.kind != d.id.kind || !o.madeFrom(d.id.name) || b.t.real(o.origin.Path) != d.file {
 			continue

@@ -29,6 +29,9 @@ type Options struct {
 	// Submodules are paths of other repositories in this one, besides those that
 	// .gitmodules names: what lies there is read, never edited.
 	Submodules []string
+	// Remotes are the addresses from which the checkout was cloned, if known: a
+	// Kustomization whose source has one of them applies this repository.
+	Remotes []string
 	// MaxFileBytes bounds one file; 0 means 4 MiB.
 	MaxFileBytes int64
 	// Files stand in front of the working tree, by path from the root with
@@ -178,6 +181,7 @@ func List(ctx context.Context, opts Options) ([]*Release, error) {
 	if err != nil {
 		return nil, err
 	}
+	ix.remotes = opts.Remotes
 	s, rs, err := lookThrough(ctx, t, ix, opts)
 	if err != nil {
 		return nil, err
@@ -185,6 +189,10 @@ func List(ctx context.Context, opts Options) ([]*Release, error) {
 	if len(rs) == 0 {
 		return nil, s.none()
 	}
+	if err := s.template(rs); err != nil {
+		return nil, err
+	}
+	rs = merged(rs)
 	sort.SliceStable(rs, func(i, j int) bool { return rs[i].sortKey() < rs[j].sortKey() })
 	for _, r := range rs {
 		if err := r.clash(); err != nil {
@@ -209,27 +217,23 @@ type search struct {
 	opts Options
 	// passed are the releases that the options excluded.
 	passed []*Release
-	// relevant are the files that matter, once asked for.
-	relevant map[string]bool
+	// suspected is what may be a Cilium release, relevant are the files that
+	// matter to one, synced the roots; each once asked for.
+	suspected *suspects
+	relevant  map[string]bool
+	synced    []*flux
 }
 
 func newSearch(t *tree, ix *index, opts Options) *search {
 	g := newGraph(t)
-	s := &search{t: t, ix: ix, g: g, opts: opts, b: &builder{t: t, g: g, notes: map[string][]string{}}}
+	s := &search{t: t, ix: ix, g: g, opts: opts, b: newBuilder(t, g, nil)}
 	s.all = fluxes(t, ix, g)
 	s.b.all = s.all
 	return s
 }
 
-// candidate is a file with HelmReleases and what applies it.
-type candidate struct {
-	k    *flux
-	tier int
-	file string
-}
-
 func (s *search) releases(ctx context.Context) ([]*Release, error) {
-	var found []*Release
+	var found, first []*Release
 	var failed []error
 	var failedAt []*flux
 	cands := s.candidates()
@@ -250,53 +254,22 @@ func (s *search) releases(ctx context.Context) ([]*Release, error) {
 			}
 			found = append(found, rs...)
 		}
-		if len(found) > 0 || len(failed) > 0 {
+		if first == nil {
+			first = found
+		}
+		if s.chosen(found) || len(failed) > 0 || len(found) > 0 && tier == 1 {
 			break
 		}
 	}
 	fit := slices.DeleteFunc(slices.Clone(found), func(r *Release) bool { return !s.fits(r) })
-	s.passed = found
+	if s.passed = found; len(fit) == 0 {
+		s.passed = first
+	}
 	if len(fit) == 0 && len(failed) > 0 {
 		return nil, errors.Join(failed...)
 	}
 	s.tellFailed(failedAt, failed)
 	return fit, nil
-}
-
-// candidates pairs every file that may hold a Cilium release with all that
-// applies it. The tiers: 3 is reached from an entry point, 2 is applied by a
-// Kustomization that nothing reaches, 1 by none, 0 lies in an archive.
-func (s *search) candidates() []candidate {
-	var cands []candidate
-	seen := map[string]bool{}
-	for _, d := range s.ix.releases {
-		if seen[d.file] {
-			continue
-		}
-		seen[d.file] = true
-		reached := false
-		for _, k := range s.all {
-			if !s.g.set(k.path)[d.file] && !slices.ContainsFunc(k.extra, func(e string) bool { return s.g.set(e)[d.file] }) {
-				continue
-			}
-			reached = true
-			cands = append(cands, candidate{k: k, tier: tierOf(k), file: d.file})
-		}
-		for _, r := range syncRoots(s.t, s.ix) {
-			if s.g.set(r.path)[d.file] {
-				reached = true
-				cands = append(cands, candidate{k: r, tier: 3, file: d.file})
-			}
-		}
-		if !reached {
-			tier := 1
-			if isArchive(d.file) {
-				tier = 0
-			}
-			cands = append(cands, candidate{k: standIn(s.g, d.file), tier: tier, file: d.file})
-		}
-	}
-	return cands
 }
 
 func tierOf(k *flux) int {
@@ -323,7 +296,7 @@ func (s *search) resolveAll(ctx context.Context, k *flux) ([]*Release, error) {
 func (s *search) read(ctx context.Context, k, eff *flux, vars *variables, objs []built) ([]*Release, error) {
 	var rs []*Release
 	for _, o := range objs {
-		if o.id.kind != "HelmRelease" || o.id.group() != "helm.toolkit.fluxcd.io" {
+		if o.id.kind != "HelmRelease" || o.id.group() != "helm.toolkit.fluxcd.io" || !s.mayBeCilium(builtChart(o.object)) {
 			continue
 		}
 		r := &resolver{search: s, k: k, eff: eff, vars: vars, objs: objs, release: o}
@@ -336,21 +309,6 @@ func (s *search) read(ctx context.Context, k, eff *flux, vars *variables, objs [
 		}
 	}
 	return rs, nil
-}
-
-// matters keeps the files that can hold the release, its chart's source or its
-// values.
-func (s *search) matters(file string) bool {
-	if s.relevant == nil {
-		s.relevant = map[string]bool{}
-		for _, d := range s.ix.releases {
-			s.relevant[d.file] = true
-		}
-		for _, f := range slices.Concat(s.ix.sources, s.ix.configs) {
-			s.relevant[f] = true
-		}
-	}
-	return s.relevant[file]
 }
 
 // fits applies --release and --cluster-path.

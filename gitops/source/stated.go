@@ -2,8 +2,11 @@ package source
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"net/netip"
+	"path"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -37,21 +40,23 @@ type StatedFact struct {
 	Source string
 	// From names the kind of file: "Talos machine config", "kubeadm", ….
 	From string
-	// Hint is true when only a variable's name says what the value is.
-	Hint bool
+	// Hint is true when only a variable's name says what the value is; Variable is
+	// that name.
+	Hint     bool
+	Variable string
 }
 
 // stateHints are byte patterns without which a file states nothing.
 var stateHints = [][]byte{
 	[]byte("podSubnet"), []byte("serviceSubnet"), []byte("validSubnets"), []byte("clusterPodNets"), []byte("clusterSvcNets"),
-	[]byte("cluster-cidr"), []byte("service-cidr"), []byte("clusterNetwork"), []byte("node-cidr-mask-size"), []byte("CIDR"), []byte("cidr"), []byte("SUBNET"), []byte("subnet"),
+	[]byte("cluster-cidr"), []byte("service-cidr"), []byte("clusterNetwork"), []byte("node-cidr-mask-size"), []byte("CIDR"), []byte("cidr"), []byte("SUBNET"), []byte("subnet"), []byte("Subnet"),
 }
 
 // Stated reads the network facts that the files under root state: Talos
 // machine configuration (cluster.network, machine.kubelet.nodeIP), talhelper's
 // talconfig.yaml, kubeadm's ClusterConfiguration, k3s and RKE2 config.yaml,
-// Cluster API's Cluster, and, as hints, variables whose name holds POD and CIDR
-// or the like. The order is that of the files. Files that cannot be parsed
+// Cluster API's Cluster, and, as hints, variables whose name says that they are
+// the range of pods, services or nodes; see [Release.Bearing]. The order is that of the files. Files that cannot be parsed
 // state nothing; archives are passed over. The files stand in front of the
 // working tree as [Options.Files] do.
 func Stated(root string, files map[string][]byte) ([]StatedFact, error) {
@@ -110,7 +115,10 @@ func statedIn(d document) []StatedFact {
 			{[]string{"networking", "podSubnet"}, PodPool}, {[]string{"networking", "serviceSubnet"}, ServiceCIDR},
 		}), d.masks("kubeadm", "controllerManager", "extraArgs")...)
 	case d.id.kind == "Cluster" && strings.HasPrefix(d.id.apiVersion, "cluster.x-k8s.io/"):
-		return d.read("Cluster API", []statement{
+		if isPlaceholder(d.id.name) {
+			return nil
+		}
+		return d.read(clusterAPI, []statement{
 			{[]string{"spec", "clusterNetwork", "pods", "cidrBlocks"}, PodPool}, {[]string{"spec", "clusterNetwork", "services", "cidrBlocks"}, ServiceCIDR},
 		})
 	case d.id.kind == "ConfigMap":
@@ -205,27 +213,141 @@ func (d document) hints(path ...string) []StatedFact {
 	var facts []StatedFact
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		if kind := kindOfName(m.Content[i].Value); kind != "" {
-			facts = append(facts, d.prefixes(m.Content[i+1], kind, "variable "+m.Content[i].Value, true)...)
+			for _, f := range d.prefixes(m.Content[i+1], kind, "variable "+m.Content[i].Value, true) {
+				f.Variable = m.Content[i].Value
+				facts = append(facts, f)
+			}
 		}
 	}
 	return facts
 }
 
+var (
+	words = regexp.MustCompile(`[A-Z]?[a-z]+|[A-Z]+|[0-9]+`)
+	// otherNetworks are words of ranges that hold no pods, services or nodes.
+	otherNetworks = regexp.MustCompile(`^(?:CEPH|ROOK|LONGHORN|STORAGE|NFS|ISCSI|NAS|SAN|LB|LOADBALANCER|BALANCER|LBIPAM|METALLB|BGP|VIP|VIPS|L2|INGRESS|GATEWAY|EXTERNAL|PUBLIC|` +
+		`EGRESS|MULTUS|MACVLAN|VLAN|IOT|VPN|WIREGUARD|WG|TAILSCALE|TAILNET|HOME|LAN|MGMT|MANAGEMENT|GUEST|DMZ|BACKUP|MIGRATION|REPLICATION|OLD|EXAMPLE)$`)
+	rangeWords   = []string{"CIDR", "CIDRS", "SUBNET", "SUBNETS"}
+	podWords     = []string{"POD", "PODS"}
+	serviceWords = []string{"SERVICE", "SERVICES", "SVC", "SVCS"}
+	nodeWords    = []string{"NODE", "NODES"}
+	// bareWords may stand beside CLUSTER in the name of the pods' range, which
+	// kube-controller-manager calls cluster-cidr.
+	bareWords = []string{"CLUSTER", "K", "8", "S", "KUBE", "KUBERNETES", "CILIUM", "IPV", "IP", "V", "4", "6", "CIDR", "CIDRS"}
+)
+
+// kindOfName is what a name such as CLUSTER_POD_CIDR_V6 or podSubnet says; ""
+// when it names another network, or nothing clearly.
 func kindOfName(name string) StatedKind {
-	u := strings.ToUpper(name)
-	if !strings.Contains(u, "CIDR") && !strings.Contains(u, "SUBNET") {
+	var ws []string
+	for _, w := range words.FindAllString(name, -1) {
+		ws = append(ws, strings.ToUpper(w))
+	}
+	one := func(of []string) bool {
+		return slices.ContainsFunc(ws, func(w string) bool { return slices.Contains(of, w) })
+	}
+	if !one(rangeWords) || slices.ContainsFunc(ws, otherNetworks.MatchString) {
 		return ""
 	}
+	pods, services, nodes := one(podWords), one(serviceWords), one(nodeWords)
 	switch {
-	case strings.Contains(u, "POD") || strings.Contains(u, "CLUSTER_CIDR"):
+	case pods && !services && !nodes:
 		return PodPool
-	case strings.Contains(u, "SERVICE") || strings.Contains(u, "SVC"):
+	case services && !pods && !nodes:
 		return ServiceCIDR
-	case strings.Contains(u, "NODE"):
+	case nodes && !pods && !services:
 		return NodeCIDR
+	case slices.Contains(ws, "CLUSTER") && !one([]string{"SUBNET", "SUBNETS"}) && !slices.ContainsFunc(ws, func(w string) bool { return !slices.Contains(bareWords, w) }):
+		return PodPool
 	}
 	return ""
 }
+
+func isPlaceholder(name string) bool { return strings.ContainsAny(name, "${}<>") }
+
+// Bearing says how much a stated fact has to do with a release.
+type Bearing int
+
+const (
+	// BearingNone: it is about something else, or about an unknown cluster.
+	BearingNone Bearing = iota
+	// BearingNear: a variable of that name is set for the release, and the release
+	// does not read it.
+	BearingNear
+	// BearingRead: the release's values read the variable.
+	BearingRead
+	// BearingCluster: a file that configures a cluster's machines says so.
+	BearingCluster
+)
+
+// Bearing says how much a fact that the repository's files state has to do with
+// the release. A variable counts where the Kustomization that applies the release
+// substitutes it, from this very place; a Cluster of Cluster API where Flux
+// applies it; a machine's configuration unless its folder is named as another
+// release's cluster.
+func (r *Release) Bearing(f StatedFact) Bearing {
+	file, _, _ := strings.Cut(f.Source, ":")
+	if !f.Hint && r.ofAnotherCluster(file) {
+		return BearingNone
+	}
+	r.at.mu.Lock()
+	defer r.at.mu.Unlock()
+	switch {
+	case f.Hint:
+		return r.bearingOf(f)
+	case f.From == clusterAPI && !slices.ContainsFunc(r.at.all, func(k *flux) bool { return k.live && r.reads(k, file) }):
+		return BearingNone
+	}
+	return BearingCluster
+}
+
+// ofAnotherCluster: a folder of the file has the name that tells another
+// release's cluster from this one's, as talos/b does beside clusters/a and
+// clusters/b.
+func (r *Release) ofAnotherCluster(file string) bool {
+	named := strings.Split(path.Dir(file), "/")
+	own := strings.Split(r.ClusterPath(), "/")
+	for _, p := range r.at.peers {
+		other := strings.Split(p.ClusterPath(), "/")
+		if distinguished(named, other, own) && !distinguished(named, own, other) {
+			return true
+		}
+	}
+	return false
+}
+
+// distinguished: a segment is one of a and none of b.
+func distinguished(segments, a, b []string) bool {
+	return slices.ContainsFunc(segments, func(s string) bool { return slices.Contains(a, s) && !slices.Contains(b, s) })
+}
+
+func (r *Release) bearingOf(f StatedFact) Bearing {
+	bearing := BearingNone
+	sets := []*variables{r.at.vars}
+	for _, p := range r.at.parts {
+		sets = append(sets, p.vars)
+	}
+	for _, vs := range sets {
+		if vs == nil {
+			continue
+		}
+		v, ok := vs.byName[f.Variable]
+		if ok && v.at.String() == f.Source {
+			bearing = BearingNear
+		}
+	}
+	if bearing == BearingNone {
+		return BearingNone
+	}
+	use := regexp.MustCompile(`\$\{` + regexp.QuoteMeta(f.Variable) + `[:}]`)
+	uses := slices.ContainsFunc(r.at.parts, func(p part) bool { return use.MatchString(p.raw) })
+	if b, err := json.Marshal(r.at.release.object); uses || err == nil && use.Match(b) {
+		return BearingRead
+	}
+	return bearing
+}
+
+const clusterAPI = "Cluster API"
 
 // Stated reads what the release's own values say about the pod ranges: the
 // cluster pools of the operator, which apply when ipam.mode is cluster-pool,

@@ -104,39 +104,6 @@ func (vs *variables) unknown(s string) []string {
 	return names
 }
 
-// effective is a Kustomization as its parent applies it: with the parent's
-// patches, namespace and variables. Without a parent, or when the parent does
-// not build, it is what its file says.
-func (b *builder) effective(ix *index, k *flux) *flux {
-	if k.doc.node == nil || k.parent == nil {
-		return k
-	}
-	parent := b.effective(ix, k.parent)
-	objs, err := b.build(parent, func(f string) bool { return f == k.doc.file })
-	if err != nil {
-		b.note(k, fmt.Sprintf("%v; %s is taken as its file says", err, k))
-		return k
-	}
-	vars := b.variablesOf(ix, parent)
-	for _, o := range objs {
-		if o.id.kind != "Kustomization" || o.id.group() != k.doc.id.group() || !o.madeFrom(k.doc.id.name) || o.origin.Path != k.doc.file {
-			continue
-		}
-		obj, err := vars.object(o.object)
-		if err != nil {
-			continue
-		}
-		e := *k
-		e.spec, _ = obj["spec"].(map[string]any)
-		e.doc.id.name, e.doc.id.namespace = o.id.name, o.id.namespace
-		e.parent = parent
-		if e.locate(b.t) == nil && e.path != "" {
-			return &e
-		}
-	}
-	return k
-}
-
 // Unresolved is a value that holds a variable nobody in the repository sets,
 // while a source of variables cannot be read.
 type Unresolved struct {

@@ -3,7 +3,6 @@ package source
 import (
 	"bytes"
 	"context"
-	"path"
 	"reflect"
 	"regexp"
 	"slices"
@@ -63,7 +62,7 @@ func (v *verifier) effective(b, a *flux) (eb, ea *flux) {
 	eb = v.before.effective(b)
 	_, own := v.changed[b.doc.file]
 	if a == b && !own && (b.parent == nil || !v.isTouched(b.parent, a.parent)) {
-		v.after.effs[a] = eb
+		v.after.b.effs[a] = eb
 	}
 	return eb, v.after.effective(a)
 }
@@ -217,7 +216,10 @@ func (v *verifier) feeds(ctx context.Context, p *twin) bool {
 }
 
 func (w *world) holdsRelease(k *flux) bool {
-	return slices.ContainsFunc(w.ix.releases, func(d document) bool {
-		return slices.ContainsFunc(append([]string{k.path}, k.extra...), func(dir string) bool { return w.g.set(dir)[path.Clean(d.file)] })
-	})
+	for f := range w.suspects().docs {
+		if w.g.applies(k, f) {
+			return true
+		}
+	}
+	return false
 }

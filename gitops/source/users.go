@@ -16,7 +16,7 @@ func (r *Release) VariableUsers(p Place) []string {
 	at := location{file: p.File, doc: p.Document, path: p.YAMLPath, line: p.Line, env: p.Env}
 	r.at.mu.Lock()
 	defer r.at.mu.Unlock()
-	b := &builder{t: r.at.t, g: r.at.g, notes: map[string][]string{}, all: r.at.all}
+	b := newBuilder(r.at.t, r.at.g, r.at.all)
 	var users []*flux
 	for _, k := range r.at.all {
 		if k.sameAs(r.at.k) {

@@ -60,7 +60,23 @@ const maxVariableDepth = 8
 // substituteFrom as listed, then substitute.
 func (b *builder) variablesOf(ix *index, k *flux) *variables { return b.variablesAt(ix, k, 0) }
 
+// variablesAt remembers its answers.
 func (b *builder) variablesAt(ix *index, k *flux, depth int) *variables {
+	at := variablesKey{k, depth}
+	vs, ok := b.vars[at]
+	if !ok {
+		vs = b.readVariables(ix, k, depth)
+		b.vars[at] = vs
+	}
+	return vs
+}
+
+type variablesKey struct {
+	k     *flux
+	depth int
+}
+
+func (b *builder) readVariables(ix *index, k *flux, depth int) *variables {
 	vs := &variables{byName: map[string]variable{}}
 	post, _ := k.spec["postBuild"].(map[string]any)
 	if post == nil || depth > maxVariableDepth {
@@ -247,12 +263,18 @@ func (b *builder) substituteGenerated(vs *variables, k *flux, ref variableRef) b
 
 func (b *builder) generatedData(vs *variables, u *unit, gen *yaml.Node, ref variableRef, at []string) {
 	for _, n := range envFiles(gen) {
-		if p, ok := join(u.dir, text(n)); ok {
+		if isRemote(text(n)) {
+			vs.opaque = append(vs.opaque, fmt.Sprintf("%s: %s", ref, remoteRead{address: text(n), line: n.Line}.why(u)))
+		} else if p, ok := join(u.dir, text(n)); ok {
 			b.readEnv(vs, ref, p)
 		}
 	}
 	for _, n := range items(child(gen, "files")) {
 		key, file := generatorFile(text(n))
+		if isRemote(file) {
+			vs.opaque = append(vs.opaque, fmt.Sprintf("%s: %s", ref, remoteRead{address: file, line: n.Line}.why(u)))
+			continue
+		}
 		p, ok := join(u.dir, file)
 		src, err := b.t.read(p)
 		if !ok || err != nil || !variableName.MatchString(key) {

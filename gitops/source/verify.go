@@ -107,9 +107,10 @@ type verifier struct {
 // twin is one Kustomization in both states; one side is nil when it appears or
 // vanishes.
 type twin struct {
-	name          string
 	before, after *flux
 	own           bool
+	// name is asked for only when there is something to say.
+	name func() string
 }
 
 func (r *Release) verifier(changed map[string][]byte) *verifier {
@@ -127,7 +128,7 @@ func (r *Release) verifier(changed map[string][]byte) *verifier {
 	} else {
 		v.after.subjects = v.before.subjects
 	}
-	v.twins = match(v.before.subjects, v.after.subjects, r.at.k)
+	v.twins = v.match(r.at.k)
 	v.objects = dataObjects(v.before.search, v.after.search, changed)
 	v.variables = variableObjects(v.before.search, v.after.search, v.objects)
 	return v
@@ -150,22 +151,31 @@ func restructures(t *tree, before, after *index, changed map[string][]byte) bool
 	return false
 }
 
-func match(before, after []subject, own *flux) []twin {
+// match pairs what Flux applies before and after the edit.
+func (v *verifier) match(own *flux) []twin {
 	later := map[string]*flux{}
-	for _, s := range after {
+	for _, s := range v.after.subjects {
 		later[s.key()] = s.k
 	}
 	var twins []twin
-	for _, s := range before {
-		twins = append(twins, twin{name: s.name, before: s.k, after: later[s.key()], own: sameFlux(s.k, own)})
+	for _, s := range v.before.subjects {
+		twins = append(twins, twin{name: v.namer(v.before, s), before: s.k, after: later[s.key()], own: sameFlux(s.k, own)})
 		delete(later, s.key())
 	}
-	for _, s := range after {
+	for _, s := range v.after.subjects {
 		if later[s.key()] == s.k {
-			twins = append(twins, twin{name: s.name, after: s.k})
+			twins = append(twins, twin{name: v.namer(v.after, s), after: s.k})
 		}
 	}
 	return twins
+}
+
+func (v *verifier) namer(w *world, s subject) func() string {
+	return func() string {
+		v.r.at.mu.Lock()
+		defer v.r.at.mu.Unlock()
+		return w.name(s)
+	}
 }
 
 // sameFlux compares what two Kustomizations are and who applies them.
@@ -186,12 +196,12 @@ func sameFlux(a, b *flux) bool {
 func (v *verifier) twin(ctx context.Context, p *twin, out *Verification) error {
 	switch {
 	case p.before == nil:
-		out.Effects = append(out.Effects, Effect{Kustomization: p.name, Differences: []Difference{{Object: p.name, To: true}}})
+		out.Effects = append(out.Effects, Effect{Kustomization: p.name(), Differences: []Difference{{Object: p.name(), To: true}}})
 		return nil
 	case p.after == nil && p.own:
 		return fmt.Errorf("%w: %s is no longer applied with this edit", ErrNoRelease, p.before)
 	case p.after == nil:
-		out.Effects = append(out.Effects, Effect{Kustomization: p.name, Differences: []Difference{{Object: p.name, From: true}}})
+		out.Effects = append(out.Effects, Effect{Kustomization: p.name(), Differences: []Difference{{Object: p.name(), From: true}}})
 		return nil
 	}
 	touched := v.touched(p)
@@ -201,12 +211,12 @@ func (v *verifier) twin(ctx context.Context, p *twin, out *Verification) error {
 	was, is := v.outcomes(ctx, p)
 	switch {
 	case is.err != nil && was.err == nil:
-		return fmt.Errorf("%s %w: %w", p.name, ErrNoLongerBuilds, is.err)
+		return fmt.Errorf("%s %w: %w", p.name(), ErrNoLongerBuilds, is.err)
 	case was.err != nil && (touched || p.own):
-		out.Effects = append(out.Effects, Effect{Kustomization: p.name, Unknown: was.err.Error()})
+		out.Effects = append(out.Effects, Effect{Kustomization: p.name(), Unknown: was.err.Error()})
 		return nil
 	}
-	e := Effect{Kustomization: p.name}
+	e := Effect{Kustomization: p.name()}
 	diffs, err := v.compare(p, was, is, out)
 	if err != nil {
 		return err

@@ -91,7 +91,7 @@ func everything(t *rapid.T, root string, files map[string][]byte) map[string]*ou
 	w := newWorld(newSearch(tr, ix, Options{Root: root}))
 	out := map[string]*outcome{}
 	for _, s := range subjectsOf(w.search, nil) {
-		out[s.name] = w.outcome(context.Background(), s.k)
+		out[w.name(s)] = w.outcome(context.Background(), s.k)
 	}
 	return out
 }

@@ -19,9 +19,6 @@ type world struct {
 	*search
 	subjects []subject
 	outs     map[*flux]*outcome
-	effs     map[*flux]*flux
-	applied  map[*flux][]built
-	asked    map[*flux]int
 	resolved map[*flux][]*Release
 }
 
@@ -35,17 +32,29 @@ type outcome struct {
 
 // subject is one Kustomization, as one of its parents applies it.
 type subject struct {
-	name string
-	k    *flux
+	k *flux
+	// several: it is applied in other ways besides.
+	several bool
 }
 
+// key tells a subject from others by what is written, before it is built.
 func (s subject) key() string {
-	return strings.Join([]string{s.name, s.k.doc.file, s.k.doc.id.namespace, s.k.doc.id.name}, "\x00")
+	entry := s.k.lineage()[0].doc
+	return strings.Join([]string{s.k.String(), entry.file, entry.id.name, s.k.doc.file, s.k.doc.id.namespace, s.k.doc.id.name}, "\x00")
+}
+
+// name is that of [Release.Affects].
+func (w *world) name(s subject) string {
+	name := w.effective(s.k).String()
+	if s.several || w.hasNamesake(s.k) {
+		return fmt.Sprintf("%s (applied from %s)", name, s.k.lineage()[0].path)
+	}
+	return name
 }
 
 func newWorld(s *search) *world {
-	s.b = &builder{t: s.t, g: s.g, notes: map[string][]string{}, all: s.all}
-	return &world{search: s, outs: map[*flux]*outcome{}, effs: map[*flux]*flux{}, applied: map[*flux][]built{}, asked: map[*flux]int{}, resolved: map[*flux][]*Release{}}
+	s.b = newBuilder(s.t, s.g, s.all)
+	return &world{search: s, outs: map[*flux]*outcome{}, resolved: map[*flux][]*Release{}}
 }
 
 // world is the repository as the release was found in it.
@@ -53,12 +62,16 @@ func (r *Release) world() *world {
 	if r.at.before == nil {
 		s := &search{t: r.at.t, ix: r.at.ix, g: r.at.g, all: r.at.all, opts: r.at.opts}
 		r.at.before = newWorld(s)
+		// The release's own Kustomization and its parents are known already.
+		for k, e := r.at.k, r.at.eff; k != nil && e != nil && e != k; k, e = k.parent, e.parent {
+			s.b.effs[k] = e
+		}
 		r.at.before.subjects = subjectsOf(s, r.at.k)
 	}
 	return r.at.before
 }
 
-// subjectsOf lists all that Flux applies, by name, and own if it is not one of
+// subjectsOf lists all that Flux applies, in order of key, and own if it is not one of
 // the repository's Kustomizations.
 func subjectsOf(s *search, own *flux) []subject {
 	all := slices.Concat(s.all, syncRoots(s.t, s.ix))
@@ -68,18 +81,14 @@ func subjectsOf(s *search, own *flux) []subject {
 	for _, k := range all {
 		list := w.of(k)
 		for _, way := range list {
-			name := k.String()
-			if len(list) > 1 || k.live && k.hasNamesake(s.all) {
-				name = fmt.Sprintf("%s (applied from %s)", k, way.lineage()[0].path)
-			}
 			found = found || sameFlux(way, own)
-			out = append(out, subject{name: name, k: way})
+			out = append(out, subject{k: way, several: len(list) > 1})
 		}
 	}
 	if !found {
-		out = append(out, subject{name: own.String(), k: own})
+		out = append(out, subject{k: own})
 	}
-	slices.SortStableFunc(out, func(a, b subject) int { return strings.Compare(a.name, b.name) })
+	slices.SortStableFunc(out, func(a, b subject) int { return strings.Compare(a.key(), b.key()) })
 	return out
 }
 
@@ -100,7 +109,7 @@ func (w *ways) of(k *flux) []*flux {
 	w.known[k] = nil
 	out := []*flux{k}
 	for _, p := range w.all {
-		if k.parent == nil || p == k || !p.live || !w.g.applies(p, k.doc.file) {
+		if k.parent == nil || k.bound || p == k || !p.live || !w.g.applies(p, k.doc.file) {
 			continue
 		}
 		for _, way := range w.of(p) {
@@ -130,73 +139,14 @@ func cyclic(p, k *flux) bool {
 	return true
 }
 
-// effective is a Kustomization as its parents apply it; each parent is built
-// once, with all the Kustomizations that it applies.
-func (w *world) effective(k *flux) *flux {
-	if e, ok := w.effs[k]; ok {
-		return e
-	}
-	w.effs[k] = k
-	if k.parent == nil || k.doc.node == nil {
-		return k
-	}
-	parent := w.effective(k.parent)
-	objs := w.applies(parent, k.doc.file)
-	for _, o := range objs {
-		if !o.madeFrom(k.doc.id.name) || o.origin.Path != k.doc.file || o.id.group() != k.doc.id.group() {
-			continue
-		}
-		e := *k
-		e.spec, _ = o.object["spec"].(map[string]any)
-		e.doc.id.name, e.doc.id.namespace = o.id.name, o.id.namespace
-		e.parent = parent
-		if e.locate(w.t) == nil && e.path != "" {
-			w.effs[k] = &e
-			break
-		}
-	}
-	return w.effs[k]
-}
+// effective is a Kustomization as its parents apply it.
+func (w *world) effective(k *flux) *flux { return w.b.effective(w.ix, k) }
 
-// manyChildren is how many children of one parent are built one by one; it pays
-// to build all of them when more are asked for.
-const manyChildren = 4
-
-// applies are the Kustomizations in a file as a parent applies them, and maybe
-// others.
-func (w *world) applies(parent *flux, file string) []built {
-	if objs, ok := w.applied[parent]; ok {
-		return objs
+// wantAll says that every Kustomization will be asked for.
+func (w *world) wantAll() {
+	for _, k := range w.all {
+		w.b.wanted[k.doc.file] = true
 	}
-	if w.asked[parent]++; w.asked[parent] < manyChildren {
-		return w.children(parent, func(f string) bool { return f == file })
-	}
-	files := map[string]bool{}
-	for _, o := range w.all {
-		files[o.doc.file] = true
-	}
-	w.applied[parent] = w.children(parent, func(f string) bool { return files[f] })
-	return w.applied[parent]
-}
-
-// children are the Kustomizations that a parent applies, variables substituted.
-// A parent that does not build leaves its children as their files say.
-func (w *world) children(parent *flux, keep func(file string) bool) []built {
-	objs, err := w.b.build(parent, keep)
-	if err != nil {
-		return nil
-	}
-	vars := w.b.variablesOf(w.ix, parent)
-	var out []built
-	for _, o := range objs {
-		if o.id.kind != "Kustomization" {
-			continue
-		}
-		if o.object, err = vars.object(o.object); err == nil {
-			out = append(out, o)
-		}
-	}
-	return out
 }
 
 // outcome builds a Kustomization in full and reads its Cilium releases.

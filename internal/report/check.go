@@ -65,11 +65,10 @@ type checkView struct {
 
 func newCheckView(r *v1alpha1.CheckResult) *checkView {
 	v := &checkView{CheckResult: r}
-	for _, p := range r.Problems {
+	told := slices.DeleteFunc(slices.Clone(r.Problems), func(p v1alpha1.Problem) bool { return !p.Introduced && v.masked(p) })
+	for _, p := range inOne(told) {
 		if !p.Introduced {
-			if !v.masked(p) {
-				v.left = append(v.left, p)
-			}
+			v.left = append(v.left, p)
 			continue
 		}
 		if v.introduced = append(v.introduced, p); p.Severity.Rank() >= v.failOn().Rank() {
@@ -77,6 +76,37 @@ func newCheckView(r *v1alpha1.CheckResult) *checkView {
 		}
 	}
 	return v
+}
+
+// mostClusters is how many clusters are named that have one problem in common.
+const mostClusters = 3
+
+// inOne makes one problem of those that several clusters have from the same line
+// of the same file; its cluster path then names them all.
+func inOne(problems []v1alpha1.Problem) []v1alpha1.Problem {
+	type identity struct {
+		introduced                                        bool
+		severity                                          v1alpha1.Severity
+		signature, release, family, file, summary, advice string
+		line                                              int
+	}
+	var out []v1alpha1.Problem
+	at, clusters := map[identity]int{}, map[identity][]string{}
+	for _, p := range problems {
+		id := identity{p.Introduced, p.Severity, p.Signature, p.Release, p.Family, p.File, p.Summary, p.Advice, p.Line}
+		i, known := at[id]
+		if !known || p.File == "" {
+			at[id] = len(out)
+			clusters[id] = []string{path.Clean(p.ClusterPath)}
+			out = append(out, p)
+			continue
+		}
+		if c := path.Clean(p.ClusterPath); !slices.Contains(clusters[id], c) {
+			clusters[id] = append(clusters[id], c)
+		}
+		out[i].ClusterPath = joined(clusters[id], mostClusters)
+	}
+	return out
 }
 
 // masked says whether a repair tells that p is only hidden, which says more than
@@ -87,9 +117,27 @@ func (v *checkView) masked(p v1alpha1.Problem) bool {
 	})
 }
 
-// silent says whether the headline tells everything.
+// silent says whether the headline tells everything: nothing is wrong, or the
+// change has nothing to do with warnings that were there before.
 func (v *checkView) silent() bool {
-	return len(v.Problems) == 0 && len(v.Repairs) == 0
+	return len(v.Problems) == 0 && len(v.Repairs) == 0 || v.unrelated()
+}
+
+// unrelated: the change touches no value of any release, and what was wrong
+// before is less than critical. Whoever changes something else is not asked to
+// read it again each time.
+func (v *checkView) unrelated() bool {
+	touched := func(r v1alpha1.CheckedRelease) bool { return r.In != "both" || len(r.Changed) > 0 }
+	return len(v.introduced) == 0 && len(v.Repairs) == 0 && countSeverity(v.left, v1alpha1.SeverityCritical) == 0 &&
+		!slices.ContainsFunc(v.Releases, touched)
+}
+
+// aside counts what was wrong before where nothing else tells it.
+func (v *checkView) aside() string {
+	if len(v.left) == 0 || !v.unrelated() {
+		return ""
+	}
+	return "already wrong: " + count(len(v.left), "warning")
 }
 
 // headline is the verdict in one line of at most w cells: the longest of its
@@ -104,7 +152,11 @@ func (v *checkView) headline(w int) string {
 		says = mark + "no Cilium release here: nothing to check"
 	}
 	base := "base " + state(v.Base)
-	for _, remark := range []string{base + v.unjudged(), base} {
+	forms := []string{base + v.unjudged(), base}
+	if aside := v.aside(); aside != "" {
+		forms = []string{base + "; " + aside + v.unjudged(), base + "; " + aside, aside}
+	}
+	for _, remark := range forms {
 		if s := says + " (" + remark + ")"; width(s) <= w {
 			return s
 		}
@@ -114,6 +166,8 @@ func (v *checkView) headline(w int) string {
 
 func (v *checkView) verdict() string {
 	switch n := len(v.introduced); {
+	case n == 0 && v.Same:
+		return "this change breaks nothing, as no file differs"
 	case n == 0:
 		return "this change breaks nothing"
 	case v.fails == 0:

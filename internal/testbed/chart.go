@@ -28,6 +28,14 @@ func ChartDir(t testing.TB) string {
 	return filepath.Join(dir, "install", "kubernetes", "cilium")
 }
 
+// CachedChart returns the directory of the chart of another version, "v1.20.2",
+// where the Go module cache holds it. Nothing is downloaded.
+func CachedChart(t testing.TB, version string) (dir string, ok bool) {
+	t.Helper()
+	dir, err := moduleDir(t, "github.com/cilium/cilium@"+version, "GOPROXY=off")
+	return filepath.Join(dir, "install", "kubernetes", "cilium"), err == nil
+}
+
 func ciliumVersion() string {
 	root, err := checkout()
 	if err != nil {

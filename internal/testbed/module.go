@@ -13,13 +13,13 @@ import (
 )
 
 // moduleDir is where a Go module, written path@version, lies in the module
-// cache. It is downloaded if it is not there.
-func moduleDir(t testing.TB, module string) (string, error) {
+// cache. It is downloaded if it is not there, unless env says otherwise.
+func moduleDir(t testing.TB, module string, env ...string) (string, error) {
 	t.Helper()
 	cmd := exec.Command("go", "mod", "download", "-json", module)
 	// Outside any module: the main module must not require it.
 	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")
+	cmd.Env = append(append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off"), env...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

@@ -63,18 +63,6 @@ func flagText(v any) string {
 	return fmt.Sprint(v)
 }
 
-// FromValues is the configuration that values stand for, without a chart.
-func FromValues(values map[string]any, version string) cilium.Config {
-	cfg := cilium.Config{Version: version, Values: map[string]string{}}
-	var sets []Set
-	for _, path := range watchedPaths() {
-		if v, ok := lookup(values, path); ok && plain(v) {
-			sets = append(sets, Set{Path: path, Value: v})
-		}
-	}
-	return withoutIdleList(Overlay(cfg, sets), values)
-}
-
 // plain values end up in a flag as they are; maps and empty ones do not.
 func plain(v any) bool {
 	switch x := v.(type) {
