@@ -174,7 +174,7 @@ func (c *check) survey(ctx context.Context) error {
 
 func (c *check) list(ctx context.Context, s *state) error {
 	s.releases, s.err = source.List(ctx, source.Options{Root: c.first.root, Release: c.opts.Release, ClusterPath: c.opts.ClusterPath,
-		AllowRemoteBases: c.opts.AllowRemoteBases, Submodules: c.first.submodules(), Files: s.files,
+		AllowRemoteBases: c.opts.AllowRemoteBases, Submodules: c.first.submodules(), Remotes: c.first.remotes(), Files: s.files,
 		Failed: func(cluster string, err error) { s.failed = append(s.failed, failure{cluster, err}) }})
 	return ctx.Err()
 }

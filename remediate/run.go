@@ -176,7 +176,7 @@ func (r *Run) clone(ctx context.Context, from string) (string, error) {
 }
 
 func (r *Run) findRelease(ctx context.Context) error {
-	rel, err := source.Find(ctx, source.Options{Root: r.root, Release: r.opts.Release, ClusterPath: r.opts.ClusterPath, AllowRemoteBases: r.opts.AllowRemoteBases, Submodules: r.submodules()})
+	rel, err := source.Find(ctx, source.Options{Root: r.root, Release: r.opts.Release, ClusterPath: r.opts.ClusterPath, AllowRemoteBases: r.opts.AllowRemoteBases, Submodules: r.submodules(), Remotes: r.remotes()})
 	if err != nil {
 		return err
 	}

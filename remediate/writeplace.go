@@ -71,6 +71,19 @@ func (r *Run) submodules() []string {
 	return paths
 }
 
+// remotes are the addresses that the checkout comes from; where they cannot be
+// read, what the tree itself says has to do.
+func (r *Run) remotes() []string {
+	if r.repo == nil {
+		return nil
+	}
+	urls, err := r.repo.Remotes()
+	if err != nil {
+		return nil
+	}
+	return urls
+}
+
 // unintended says in which values an edit misses the intent: another source
 // overrides it, or a variable or an anchor is shared.
 func unintended(want, got any) error {

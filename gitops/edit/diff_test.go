@@ -24,8 +24,7 @@ func TestDiff(t *testing.T) {
 func TestDiffApplies(t *testing.T) {
 	git, err := exec.LookPath("git")
 	if err != nil {
-		t.Logf("no git: only the format is tested")
-		return
+		t.Fatalf("git is missing: %v", err)
 	}
 	const absent = "<absent>"
 	for _, c := range []struct{ name, file, before, after string }{

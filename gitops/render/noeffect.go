@@ -25,16 +25,18 @@ type Key struct {
 // mistakes are keys that people write, and what Cilium's chart reads instead.
 // Found by scanning all templates of 1.18.6.
 var mistakes = map[string]Key{
-	"mtu":                          {Suggestion: "MTU", Note: "renaming it changes the effective MTU: do it on its own"},
-	"enableHostLegacyRouting":      {Suggestion: "bpf.hostLegacyRouting"},
-	"hostLegacyRouting":            {Suggestion: "bpf.hostLegacyRouting"},
-	"bpf.hostRouting":              {Suggestion: "bpf.hostLegacyRouting", Note: "the meaning is the opposite"},
-	"bpf.lbMode":                   {Suggestion: "loadBalancer.mode"},
-	"nodePort.mode":                {Suggestion: "loadBalancer.mode"},
-	"nativeRoutingCIDR":            {Suggestion: "ipv4NativeRoutingCIDR"},
-	"bgp.enabled":                  {Suggestion: "bgpControlPlane.enabled"},
-	"installIptablesRules":         {Note: "the agent's flag install-iptables-rules has no key in the chart"},
-	"enableRuntimeDeviceDetection": {Note: "removed: devices are always detected at run time"},
+	"mtu":                                  {Suggestion: "MTU", Note: "renaming it changes the effective MTU: do it on its own"},
+	"enableHostLegacyRouting":              {Suggestion: "bpf.hostLegacyRouting"},
+	"hostLegacyRouting":                    {Suggestion: "bpf.hostLegacyRouting"},
+	"bpf.hostRouting":                      {Suggestion: "bpf.hostLegacyRouting", Note: "the meaning is the opposite"},
+	"bpf.lbMode":                           {Suggestion: "loadBalancer.mode"},
+	"nodePort.mode":                        {Suggestion: "loadBalancer.mode"},
+	"nativeRoutingCIDR":                    {Suggestion: "ipv4NativeRoutingCIDR"},
+	"ipam.operator.clusterPoolIPv4PodCIDR": {Suggestion: "ipam.operator.clusterPoolIPv4PodCIDRList"},
+	"ipam.operator.clusterPoolIPv6PodCIDR": {Suggestion: "ipam.operator.clusterPoolIPv6PodCIDRList"},
+	"bgp.enabled":                          {Suggestion: "bgpControlPlane.enabled"},
+	"installIptablesRules":                 {Note: "the agent's flag install-iptables-rules has no key in the chart"},
+	"enableRuntimeDeviceDetection":         {Note: "removed: devices are always detected at run time"},
 }
 
 var (

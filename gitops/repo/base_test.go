@@ -47,9 +47,7 @@ func wantNoBase(t *testing.T, dir string, opts repo.BaseOptions, says ...string)
 }
 
 func TestBase(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	_, dir := branched(t)
 	gitIn(t, dir, "branch", "elsewhere", "origin/release/1.x")
 	for _, c := range []struct {
@@ -77,9 +75,7 @@ func TestBase(t *testing.T) {
 }
 
 func TestBasePrefersTheRemoteBranch(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	_, dir := branched(t)
 	gitIn(t, dir, "branch", "-f", "main", "light")
 	wantBase(t, dir, repo.BaseOptions{Env: env("GITHUB_BASE_REF", "main")}, "origin/main", "origin/main", "merge base with origin/main, GITHUB_BASE_REF")
@@ -88,9 +84,7 @@ func TestBasePrefersTheRemoteBranch(t *testing.T) {
 }
 
 func TestBaseWithoutRemoteHead(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	_, dir := branched(t)
 	gitIn(t, dir, "remote", "set-head", "origin", "--delete")
 	wantBase(t, dir, repo.BaseOptions{}, "origin/main", "origin/main", "merge base with origin/main")
@@ -105,9 +99,7 @@ func TestBaseWithoutRemoteHead(t *testing.T) {
 }
 
 func TestBaseWithoutRemote(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	dir, _ := laid(t, files("a", "1"), files("a", "2"))
 	wantBase(t, dir, repo.BaseOptions{}, "HEAD", "HEAD", "HEAD, as main holds the commit already")
 	wantBase(t, dir, repo.BaseOptions{Head: "HEAD"}, "HEAD^", "HEAD^", "the commit before, as main holds the commit already")
@@ -122,9 +114,7 @@ func TestBaseWithoutRemote(t *testing.T) {
 }
 
 func TestBaseErrors(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	_, dir := branched(t)
 	gitIn(t, dir, "checkout", "-q", "--orphan", "lonely")
 	gitIn(t, dir, "commit", "-q", "--allow-empty", "-m", "lonely")
@@ -169,9 +159,7 @@ func actionsCheckout(t *testing.T, origin, merge string, fetch ...string) string
 }
 
 func TestBaseOfPullRequest(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	origin, merge, target := pullRequest(t)
 	github := repo.BaseOptions{Env: env("GITHUB_BASE_REF", "main", "GITHUB_REF", "refs/pull/7/merge")}
 	pull := "+" + merge + ":refs/remotes/pull/7/merge"
@@ -190,9 +178,7 @@ func TestBaseOfPullRequest(t *testing.T) {
 }
 
 func TestBaseOfShallowBranch(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	origin, _, target := pullRequest(t)
 	work := gitIn(t, origin, "rev-parse", "work")
 	dir := actionsCheckout(t, origin, work, "--depth=1", "origin", "+refs/heads/work:refs/remotes/origin/work", "+refs/heads/main:refs/remotes/origin/main")
@@ -207,9 +193,7 @@ func TestBaseOfShallowBranch(t *testing.T) {
 
 // The merge base is one that git calls best, on any history.
 func TestBaseAsGit(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	dir, _ := laid(t, files("a", "1"))
 	tree := gitIn(t, dir, "rev-parse", "HEAD^{tree}")
 	n := 0
@@ -242,9 +226,7 @@ func TestBaseAsGit(t *testing.T) {
 // A branch that moved on is taken as named; that it did is said, for what it
 // gained shows as lost by the change.
 func TestNamedBaseThatMovedOn(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	dir, _ := laid(t, files("a", "1\n"), files("a", "2\n"))
 	gitIn(t, dir, "config", "user.name", "T")
 	gitIn(t, dir, "config", "user.email", "t@example.com")

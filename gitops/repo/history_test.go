@@ -132,9 +132,7 @@ func TestHistoryReadsNoHugeFile(t *testing.T) {
 }
 
 func TestHistoryFollowsFirstParents(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	dir, _ := laid(t, files("a", "0\n"))
 	gitIn(t, dir, "switch", "-c", "topic")
 	for _, v := range []string{"1\n", "2\n"} {
@@ -151,9 +149,7 @@ func TestHistoryFollowsFirstParents(t *testing.T) {
 }
 
 func TestShallowClone(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	origin, _ := laid(t, files("a", "0"), files("a", "1"), files("a", "2"), files("a", "2", "b", "1"))
 	dir := filepath.Join(t.TempDir(), "clone")
 	gitIn(t, origin, "clone", "--depth", "3", "file://"+origin, dir)
@@ -170,9 +166,7 @@ func TestShallowClone(t *testing.T) {
 
 // Layouts of a checkout other than a plain clone, each made by git itself.
 func TestCheckouts(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	origin, _ := laid(t, files("a", "0", "sub/b", "1"), files("a", "1", "sub/b", "1"))
 	want := []string{"2026-01-03 commit 1 a: 0 -> 1", "2026-01-02 commit 0 a: - -> 0"}
 	for name, create := range map[string]func(t *testing.T, dir string) string{
@@ -223,9 +217,7 @@ func TestCheckouts(t *testing.T) {
 }
 
 func TestPartialClone(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	origin, _ := laid(t, files("a", "0"), files("a", "1"))
 	dir := filepath.Join(t.TempDir(), "c")
 	gitIn(t, origin, "config", "uploadpack.allowFilter", "true")
@@ -277,9 +269,7 @@ func longHistory(tb testing.TB, n int) string {
 }
 
 func TestLongHistory(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	r := open(t, longHistory(t, 2500))
 	versions, note := history(t, r, repo.Limit{}, "kubernetes/apps/networking/cilium/app/values.yaml")
 	if len(versions) != 200 || !strings.Contains(note, "2000") {

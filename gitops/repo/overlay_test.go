@@ -128,9 +128,7 @@ func TestOverlayOpaqueFiles(t *testing.T) {
 }
 
 func TestOverlaySymlinks(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
 	gitIn(t, dir, "init", "-q", "-b", "main")
@@ -188,9 +186,7 @@ func TestOverlayOddFiles(t *testing.T) {
 }
 
 func TestOverlaySubmodules(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	lib, _ := laid(t, files("lib.yaml", "1\n"), files("lib.yaml", "2\n"))
 	dir, _ := laid(t, files("a", "1\n"))
 	gitIn(t, dir, "submodule", "--quiet", "add", "file://"+lib, "vendor/lib")
@@ -220,9 +216,7 @@ func TestOverlaySubmodules(t *testing.T) {
 }
 
 func TestOverlayOfSparseCheckout(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	dir, _ := laid(t, files("in/a", "1\n", "in/b", "1\n", "out/a", "1\n"), files("in/a", "2\n", "in/b", "1\n", "out/a", "1\n"))
 	gitIn(t, dir, "sparse-checkout", "set", "--no-cone", "/in/")
 	if _, err := os.Stat(filepath.Join(dir, "out")); !errors.Is(err, fs.ErrNotExist) {
@@ -234,9 +228,7 @@ func TestOverlayOfSparseCheckout(t *testing.T) {
 }
 
 func TestOverlayOfPartialClone(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	origin, _ := laid(t, files("a", "1\n", "b", "3\n"), files("a", "2\n", "b", "3\n"))
 	gitIn(t, origin, "config", "uploadpack.allowFilter", "true")
 	for _, filter := range []string{"blob:none", "tree:0"} {
@@ -256,9 +248,7 @@ func TestOverlayOfPartialClone(t *testing.T) {
 
 // Pictures that a partial clone left out stop nothing: they hold no values.
 func TestOverlayOfPartialCloneWithoutPictures(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	picture := strings.Repeat("x", 2000)
 	origin, _ := laid(t, files("a.yaml", "1\n", "docs/a.PNG", picture, "docs/gone.jpg", picture+"1"), files("a.yaml", "2\n", "docs/a.PNG", picture+"2"))
 	gitIn(t, origin, "config", "uploadpack.allowFilter", "true")
@@ -268,9 +258,7 @@ func TestOverlayOfPartialCloneWithoutPictures(t *testing.T) {
 }
 
 func TestOverlayOfAlternates(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	origin, _ := laid(t, files("a", "1\n"), files("a", "2\n"))
 	dir := filepath.Join(t.TempDir(), "clone")
 	gitIn(t, filepath.Dir(dir), "clone", "-q", "--shared", origin, dir)
@@ -284,9 +272,7 @@ func TestOverlayOfAlternates(t *testing.T) {
 }
 
 func TestOverlayOfWorktree(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	dir, _ := laid(t, files("a", "1\n"), files("a", "2\n", "b", "1\n"))
 	second := filepath.Join(t.TempDir(), "second")
 	gitIn(t, dir, "worktree", "add", "-q", second, "HEAD^")

@@ -51,8 +51,7 @@ func open(t *testing.T, dir string) *repo.Repo {
 	return r
 }
 
-// gitIn runs the real git, away from the user's configuration. Tests that need
-// it return early where there is none, and say so.
+// gitIn runs the real git, away from the user's configuration.
 func gitIn(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command("git", args...)
@@ -70,13 +69,11 @@ func gitIn(t *testing.T, dir string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-func haveGit(t *testing.T) bool {
+func needGit(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("git"); err != nil {
-		t.Log("no git program: this layout is not tested")
-		return false
+		t.Fatal("the git program is missing: install it (apt-get install git)")
 	}
-	return true
 }
 
 func write(t *testing.T, file, content string) {
@@ -155,16 +152,15 @@ func TestHead(t *testing.T) {
 	if err != nil || len(head) != 40 {
 		t.Fatalf("head %q, %v", head, err)
 	}
-	if haveGit(t) {
-		if want := gitIn(t, dir, "rev-parse", "HEAD"); head != want {
-			t.Errorf("head %s, git says %s", head, want)
-		}
-		if out := gitIn(t, dir, "status", "--porcelain"); out != "" {
-			t.Errorf("the checkout is not clean:\n%s", out)
-		}
-		if out := gitIn(t, dir, "fsck", "--strict"); out != "" {
-			t.Errorf("git fsck:\n%s", out)
-		}
+	needGit(t)
+	if want := gitIn(t, dir, "rev-parse", "HEAD"); head != want {
+		t.Errorf("head %s, git says %s", head, want)
+	}
+	if out := gitIn(t, dir, "status", "--porcelain"); out != "" {
+		t.Errorf("the checkout is not clean:\n%s", out)
+	}
+	if out := gitIn(t, dir, "fsck", "--strict"); out != "" {
+		t.Errorf("git fsck:\n%s", out)
 	}
 	_, empty := laid(t)
 	if head, err := empty.Head(); head != "" || err != nil {
@@ -195,17 +191,16 @@ func TestDirty(t *testing.T) {
 			t.Errorf("%q: no error", path)
 		}
 	}
-	if haveGit(t) {
-		write(t, filepath.Join(dir, "same"), "2\n")
-		gitIn(t, dir, "add", "same")
-		write(t, filepath.Join(dir, "same"), "1\n")
-		if got, err := r.Dirty("same"); !got || err != nil {
-			t.Errorf("staged: %v, %v", got, err)
-		}
-		gitIn(t, dir, "config", "core.autocrlf", "false")
-		if got, err := open(t, dir).Dirty("crlf"); !got || err != nil {
-			t.Errorf("line endings with autocrlf=false: %v, %v", got, err)
-		}
+	needGit(t)
+	write(t, filepath.Join(dir, "same"), "2\n")
+	gitIn(t, dir, "add", "same")
+	write(t, filepath.Join(dir, "same"), "1\n")
+	if got, err := r.Dirty("same"); !got || err != nil {
+		t.Errorf("staged: %v, %v", got, err)
+	}
+	gitIn(t, dir, "config", "core.autocrlf", "false")
+	if got, err := open(t, dir).Dirty("crlf"); !got || err != nil {
+		t.Errorf("line endings with autocrlf=false: %v, %v", got, err)
 	}
 }
 

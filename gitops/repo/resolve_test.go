@@ -51,9 +51,7 @@ func commit(t *testing.T, dir, message string) string {
 }
 
 func TestResolveAsGit(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	_, dir := branched(t)
 	head := gitIn(t, dir, "rev-parse", "HEAD")
 	gitIn(t, dir, "fetch", "-q", "origin", "release/1.x")
@@ -79,9 +77,7 @@ func TestResolveAsGit(t *testing.T) {
 }
 
 func TestResolvePrefersTheLocalBranch(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	_, dir := branched(t)
 	gitIn(t, dir, "branch", "-f", "main", "origin/topic")
 	r := open(t, dir)
@@ -99,9 +95,7 @@ func TestResolvePrefersTheLocalBranch(t *testing.T) {
 }
 
 func TestResolveErrors(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	_, dir := branched(t)
 	gitIn(t, dir, "branch", "--unset-upstream")
 	gitIn(t, dir, "config", "branch.main.merge", "refs/heads/gone")
@@ -147,9 +141,7 @@ func TestResolveAmbiguous(t *testing.T) {
 }
 
 func TestResolveShallow(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	origin, _ := branched(t)
 	dir := filepath.Join(t.TempDir(), "clone")
 	gitIn(t, filepath.Dir(dir), "clone", "-q", "--depth=1", "file://"+origin, dir)
@@ -166,9 +158,7 @@ func TestResolveShallow(t *testing.T) {
 }
 
 func TestResolveDetachedAndWorktree(t *testing.T) {
-	if !haveGit(t) {
-		return
-	}
+	needGit(t)
 	_, dir := branched(t)
 	second := filepath.Join(t.TempDir(), "second")
 	gitIn(t, dir, "worktree", "add", "-q", "--detach", second, "origin/topic")

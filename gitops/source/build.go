@@ -196,8 +196,10 @@ func (b *builder) load(fs filesys.FileSystem, k *flux, u *unit, kept map[string]
 			return fmt.Errorf("%s: %w", u.kfile, err)
 		}
 	}
+	for _, said := range u.unread() {
+		b.note(k, said)
+	}
 	for i, r := range u.remote {
-		b.note(k, r.said(u))
 		if err := fs.WriteFile(unreadFile(u, i), []byte(unreadMark+r.why(u))); err != nil {
 			return err
 		}

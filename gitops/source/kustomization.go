@@ -38,6 +38,7 @@ func (b *builder) kustomizationText(k *flux, u *unit, lists map[string][]any, to
 	}
 	u.leaveUnread(m)
 	b.modernise(m, u)
+	b.aim(m, u)
 	if top {
 		addFlux(m, k)
 	}
@@ -152,12 +153,30 @@ func (r remoteRead) why(u *unit) string {
 	return fmt.Sprintf("%s:%d: %s would be fetched over the network, which is not done: keep a copy in the repository", u.kfile, r.line, shownRemote(r.address))
 }
 
-// said is the note for a release that is built with it.
-func (r remoteRead) said(u *unit) string {
-	if r.generates() {
-		return r.why(u)
+// unread are the notes for a release that is built with a kustomization: one for
+// all that it generates of files on the network, and one for each other file.
+func (u *unit) unread() []string {
+	var out []string
+	var first *remoteRead
+	more := 0
+	for i, r := range u.remote {
+		switch {
+		case !r.generates():
+			out = append(out, r.why(u)+"; it may change the release")
+		case first == nil:
+			first = &u.remote[i]
+		default:
+			more++
+		}
 	}
-	return r.why(u) + "; it may change the release"
+	if first == nil {
+		return out
+	}
+	said := first.why(u)
+	if more > 0 {
+		said += fmt.Sprintf(" (and %d more in this file)", more)
+	}
+	return append(out, said)
 }
 
 func (r remoteRead) generates() bool {

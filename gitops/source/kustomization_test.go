@@ -307,16 +307,17 @@ func TestFilesOnTheNetwork(t *testing.T) {
 	in := func(dir, list, generated, field, item string) map[string]string {
 		return map[string]string{dir + "/kustomization.yaml": "resources: [" + list + "]\n" + fmt.Sprintf(generator, generated, field, item)}
 	}
-	missing := ":5: https://xxxxx@example.org/far.yaml would be fetched over the network"
+	missing := ":6: https://xxxxx@example.org/far.yaml would be fetched over the network"
 	for _, test := range []struct {
 		name       string
 		files      map[string]string
 		missing    []string
 		unreadable bool
 	}{
-		{"beside the release", in("net", "release.yaml", "boards", "files", far), []string{"net/kustomization.yaml" + strings.Replace(missing, ":5", ":6", 1)}, false},
-		{"env beside the release", in("net", "release.yaml", "boards", "envs", far), []string{"net/kustomization.yaml" + strings.Replace(missing, ":5", ":6", 1)}, false},
-		{"beside the parent's Kustomization", in("apps", "ks.yaml", "boards", "files", "board.json="+far), []string{"apps/kustomization.yaml" + strings.Replace(missing, ":5", ":6", 1)}, false},
+		{"beside the release", in("net", "release.yaml", "boards", "files", far), []string{"net/kustomization.yaml" + missing}, false},
+		{"env beside the release", in("net", "release.yaml", "boards", "envs", far), []string{"net/kustomization.yaml" + missing}, false},
+		{"beside the parent's Kustomization", in("apps", "ks.yaml", "boards", "files", "board.json="+far), []string{"apps/kustomization.yaml" + missing}, false},
+		{"several beside the release", in("net", "release.yaml", "boards", "files", far+"', 'two.yaml="+far+"', 'three.yaml="+far), []string{"net/kustomization.yaml" + missing, "(and 2 more in this file)"}, false},
 		{"in another directory", map[string]string{"net/kustomization.yaml": "resources: [release.yaml, boards]\n",
 			"net/boards/kustomization.yaml": fmt.Sprintf(generator, "boards", "files", far)}, nil, false},
 		{"the release's values", in("net", "release.yaml", "cilium-values", "files", "values.yaml="+far), []string{"ConfigMap kube-system/cilium-values key values.yaml: net/kustomization.yaml:6:"}, true},

@@ -62,8 +62,7 @@ func TestDiffWithoutACandidate(t *testing.T) {
 func TestDiffApplies(t *testing.T) {
 	git, err := exec.LookPath("git")
 	if err != nil {
-		t.Logf("git is not installed: %v", err)
-		return
+		t.Fatalf("git is missing: %v", err)
 	}
 	dir := t.TempDir()
 	p := incident(t)
