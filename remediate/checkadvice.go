@@ -84,7 +84,11 @@ func candidateText(c *v1alpha1.Candidate) string {
 		}
 		sets = append(sets, text)
 	}
-	return fmt.Sprintf("set %s: %s", strings.Join(sets, ", "), lowerFirst(c.Title))
+	text := "set " + strings.Join(sets, ", ")
+	if len(sets) == 1 {
+		return text
+	}
+	return text + ": " + lowerFirst(c.Title)
 }
 
 // flowStyle is a value as it stands in YAML, in one line.

@@ -165,6 +165,9 @@ func (a *app) output(file string) (io.Writer, func(error) error, error) {
 	if file == "" {
 		return a.stdout, func(err error) error { return err }, nil
 	}
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		return nil, nil, fmt.Errorf("--output-file %s is a directory: name a file in it", file)
+	}
 	tmp, err := os.CreateTemp(filepath.Dir(file), ".remediate-*")
 	if err != nil {
 		return nil, nil, fmt.Errorf("--output-file %s cannot be written: %w", file, err)
