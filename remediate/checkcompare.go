@@ -126,6 +126,7 @@ func (x *comparison) compare(ctx context.Context, p pair) {
 	x.findings(ctx)
 	x.repaired(ctx)
 	x.broken()
+	x.unseen()
 }
 
 // unread is why Flux can no longer build what applies the release, though the

@@ -53,7 +53,8 @@ var stateHints = [][]byte{
 }
 
 // Stated reads the network facts that the files under root state: Talos
-// machine configuration (cluster.network, machine.kubelet.nodeIP), talhelper's
+// machine configuration (cluster.network, machine.kubelet.nodeIP, and the newer
+// KubeNetworkConfig), also in plain sight in templates of it, talhelper's
 // talconfig.yaml, kubeadm's ClusterConfiguration, k3s and RKE2 config.yaml,
 // Cluster API's Cluster, and, as hints, variables whose name says that they are
 // the range of pods, services or nodes; see [Release.Bearing]. The order is that of the files. Files that cannot be parsed
@@ -64,15 +65,21 @@ func Stated(root string, files map[string][]byte) ([]StatedFact, error) {
 	if err != nil {
 		return nil, err
 	}
-	perFile := make([][]StatedFact, len(t.yamls))
+	names := slices.Concat(t.yamls, t.others)
+	slices.Sort(names)
+	perFile := make([][]StatedFact, len(names))
 	var wg sync.WaitGroup
 	workers := max(2, runtime.GOMAXPROCS(0))
 	for w := range workers {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			for i := w; i < len(t.yamls); i += workers {
-				perFile[i] = t.stated(t.yamls[i])
+			for i := w; i < len(names); i += workers {
+				if isMachineTemplate(names[i]) {
+					perFile[i] = t.statedByTemplate(names[i])
+				} else if isYAMLName(names[i]) {
+					perFile[i] = t.stated(names[i])
+				}
 			}
 		}()
 	}
@@ -102,6 +109,8 @@ func (t *tree) stated(file string) []StatedFact {
 	return facts
 }
 
+const talosConfig = "Talos machine config"
+
 // statement maps a path of some file format to a kind of fact.
 type statement struct {
 	path []string
@@ -121,6 +130,8 @@ func statedIn(d document) []StatedFact {
 		return d.read(clusterAPI, []statement{
 			{[]string{"spec", "clusterNetwork", "pods", "cidrBlocks"}, PodPool}, {[]string{"spec", "clusterNetwork", "services", "cidrBlocks"}, ServiceCIDR},
 		})
+	case d.id.kind == "KubeNetworkConfig" && d.id.apiVersion == "v1alpha1":
+		return d.read(talosConfig, []statement{{[]string{"podSubnets"}, PodPool}, {[]string{"serviceSubnets"}, ServiceCIDR}})
 	case d.id.kind == "ConfigMap":
 		return d.hints("data")
 	case d.id.kind == "Kustomization":
@@ -133,11 +144,11 @@ func statedIn(d document) []StatedFact {
 		return append(d.read("k3s/RKE2", []statement{{[]string{"cluster-cidr"}, PodPool}, {[]string{"service-cidr"}, ServiceCIDR}}),
 			d.masks("k3s/RKE2", "kube-controller-manager-arg")...)
 	}
-	return append(d.read("Talos machine config", []statement{
+	return append(d.read(talosConfig, []statement{
 		{[]string{"cluster", "network", "podSubnets"}, PodPool},
 		{[]string{"cluster", "network", "serviceSubnets"}, ServiceCIDR},
 		{[]string{"machine", "kubelet", "nodeIP", "validSubnets"}, NodeCIDR},
-	}), d.masks("Talos machine config", "cluster", "controllerManager", "extraArgs")...)
+	}), d.masks(talosConfig, "cluster", "controllerManager", "extraArgs")...)
 }
 
 // read collects the prefixes at the given paths: lists, or strings with commas.
