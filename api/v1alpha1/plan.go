@@ -66,6 +66,8 @@ type Plan struct {
 	Answers []Answer `json:"answers,omitempty"`
 	// Commands verify the datapath by hand.
 	Commands []Command `json:"commands,omitempty"`
+	// PullRequest is what became of the change, with `--open-pr`.
+	PullRequest *PullRequestOutcome `json:"pullRequest,omitempty"`
 }
 
 // Subject says which release in which repository the plan is about.

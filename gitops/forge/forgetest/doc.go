@@ -1,0 +1,2 @@
+// Package forgetest holds every forge to the same behaviour.
+package forgetest
