@@ -19,6 +19,7 @@ import (
 	"github.com/remediate-dev/remediate/gitops/render"
 	"github.com/remediate-dev/remediate/gitops/repo"
 	"github.com/remediate-dev/remediate/gitops/source"
+	"github.com/remediate-dev/remediate/remediate/guard"
 	"github.com/remediate-dev/remediate/remediate/plan"
 )
 
@@ -103,10 +104,17 @@ type Result struct {
 	Plan v1alpha1.Plan
 	root string
 	repo *repo.Repo
+	// origin and clusterPath are the release's.
+	origin      source.Origin
+	clusterPath string
 	// values are the release's merged values.
 	values map[string]any
-	// files are the edited files by candidate id and path in the repository.
-	files map[string]map[string][]byte
+	// files are the edited files by candidate id and path in the repository, before
+	// what they were.
+	files  map[string]map[string][]byte
+	before map[string][]byte
+	// freeze is what of the cluster's state freezes proposals.
+	freeze guard.Cluster
 }
 
 // Plan diagnoses and plans. It writes nothing.
@@ -124,9 +132,15 @@ func Plan(ctx context.Context, opts Options) (*Result, error) {
 			return nil, err
 		}
 	}
-	res := &Result{Plan: r.plan, root: r.root, repo: r.repo, values: r.release.Values, files: map[string]map[string][]byte{}}
+	res := &Result{Plan: r.plan, root: r.root, repo: r.repo, origin: r.release.Origin(), clusterPath: r.release.ClusterPath(), values: r.release.Values, files: map[string]map[string][]byte{}}
+	res.before, res.freeze = map[string][]byte{}, r.freezeOf()
 	for _, c := range r.plan.Candidates {
 		res.files[c.ID] = r.edits.of(c)
+		for f := range res.files[c.ID] {
+			if b, err := r.readFile(f); err == nil {
+				res.before[f] = b
+			}
+		}
 	}
 	return res, nil
 }

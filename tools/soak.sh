@@ -16,6 +16,8 @@ run() { # run NAME COMMAND...
   fi
 }
 
+run "killed at every request" env REMEDIATE_SOAK=1 "$go" test -count=1 -timeout 60m -run '^TestCrash' ./remediate
+
 packages=$("$go" list -f '{{.ImportPath}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./...)
 
 while read -r package imports; do

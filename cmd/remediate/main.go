@@ -15,6 +15,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/remediate-dev/remediate/gitops/forge"
 )
 
 // version is stamped by the linker.
@@ -56,6 +58,10 @@ func hintFor(err error) string {
 	var h interface{ Hint() string }
 	if errors.As(err, &h) {
 		return h.Hint()
+	}
+	var f *forge.Error
+	if errors.As(err, &f) {
+		return f.Hint
 	}
 	return ""
 }

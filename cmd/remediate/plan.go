@@ -28,6 +28,7 @@ type planFlags struct {
 	force      bool
 	candidate  string
 	detailed   bool
+	pr         prFlags
 }
 
 var planOutputs = []string{"text", "json", "yaml", "markdown", "html", "diff"}
@@ -43,7 +44,9 @@ func newPlan(a *app) *cobra.Command {
 		Example: "  remediate plan\n" +
 			"  remediate plan --repo ./home-ops --snapshot ./snapshot\n" +
 			"  remediate plan --pod-cidr fd00:101:224::/60 -o json\n" +
-			"  remediate plan -o diff | git apply",
+			"  remediate plan -o diff | git apply\n" +
+			"  remediate plan --open-pr --git-secret flux-system/flux-system\n" +
+			"  remediate plan --bundle ./out",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.plan(cmd, f) },
 	}
@@ -59,6 +62,7 @@ func newPlan(a *app) *cobra.Command {
 	fl.BoolVar(&f.opts.ExplainInFile, "explain-in-file", false, "write a short comment with the reason above each changed value")
 	fl.StringVar(&f.candidate, "candidate", "", "id of the candidate to write or to print with -o diff (default: the first)")
 	fl.BoolVar(&f.detailed, "detailed-exitcode", false, "exit with 2 when there are findings of severity warning or critical")
+	f.pr.register(cmd, fl)
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(planOutputs, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -74,6 +78,10 @@ func (a *app) plan(cmd *cobra.Command, f *planFlags) error {
 	}
 	f.opts.CacheDir = chartCache()
 	f.opts.Progress = func(format string, args ...any) { fmt.Fprintf(a.stderr, "► "+format+"\n", args...) }
+	d, err := a.deliver(ctx, f)
+	if err != nil {
+		return err
+	}
 	out, closeOut, err := a.output(f.outputFile)
 	if err != nil {
 		return err
@@ -82,8 +90,15 @@ func (a *app) plan(cmd *cobra.Command, f *planFlags) error {
 	if err != nil {
 		return closeOut(err)
 	}
+	var undelivered error
+	if d != nil {
+		undelivered = d.run(ctx, res)
+	}
 	if err := closeOut(a.print(out, &res.Plan, f)); err != nil {
-		return err
+		return errors.Join(undelivered, err)
+	}
+	if undelivered != nil {
+		return undelivered
 	}
 	if f.output == "diff" && len(res.Plan.Candidates) == 0 && res.Plan.Abstained != "" {
 		fmt.Fprintf(a.stderr, "► no change is proposed, so there is no diff: %s\n", report.Line(res.Plan.Abstained))
@@ -115,7 +130,7 @@ func (f *planFlags) check() error {
 	case f.write && f.output == "diff" && f.outputFile == "":
 		return errors.New("--write and -o diff contradict each other: piped into git apply the change would be made twice")
 	}
-	return nil
+	return f.pr.check(f.write, f.opts.Offline)
 }
 
 // noServer is the address that cli-runtime falls back to without a kubeconfig

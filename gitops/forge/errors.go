@@ -34,6 +34,10 @@ const (
 	Invalid Kind = "invalid"
 	// Unavailable: the server failed, was slow, or the connection was cut.
 	Unavailable Kind = "unavailable"
+	// Untrusted: the server's certificate is not one that may be trusted.
+	Untrusted Kind = "not trusted"
+	// Unsupported: no forge whose pull requests are known here.
+	Unsupported Kind = "not supported"
 )
 
 // Error is a failed step with what to do about it.

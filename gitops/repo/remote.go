@@ -3,9 +3,20 @@ package repo
 import (
 	"context"
 	"errors"
-	"time"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
 
+	fluxgit "github.com/fluxcd/pkg/git"
+	"github.com/fluxcd/pkg/git/gogit"
+	"github.com/fluxcd/pkg/git/repository"
 	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/transport"
 
 	"github.com/remediate-dev/remediate/gitops/access"
 )
@@ -13,7 +24,8 @@ import (
 // Remote is a repository on a Git server.
 type Remote struct {
 	// URL as in GitRepository.spec.url: https, http or ssh.
-	URL    string
+	URL string
+	// Access has the credentials; nil speaks without any.
 	Access *access.Access
 }
 
@@ -25,8 +37,41 @@ type Refs struct {
 	Branches map[string]string
 }
 
-// Refs asks for the branches.
-func (r *Remote) Refs(ctx context.Context) (Refs, error) { return Refs{}, errors.New("not built") }
+const heads = "refs/heads/"
+
+// Refs asks for the branches. A repository without any commit has none. Errors
+// are [*PushError].
+func (r *Remote) Refs(ctx context.Context) (Refs, error) {
+	const op = "list the branches"
+	s, err := r.uploadPack(ctx)
+	if err != nil {
+		return Refs{}, r.failure(ctx, op, "", err)
+	}
+	defer closeQuietly(s)
+	adv, err := s.AdvertisedReferencesContext(ctx)
+	if errors.Is(err, transport.ErrEmptyRemoteRepository) {
+		return Refs{Branches: map[string]string{}}, nil
+	}
+	if err != nil {
+		return Refs{}, r.failure(ctx, op, "", err)
+	}
+	return refsOf(adv), nil
+}
+
+func refsOf(adv *packp.AdvRefs) Refs {
+	out := Refs{Branches: map[string]string{}}
+	for name, hash := range adv.References {
+		if branch, ok := strings.CutPrefix(name, heads); ok {
+			out.Branches[branch] = hash.String()
+		}
+	}
+	for _, ref := range adv.Capabilities.Get(capability.SymRef) {
+		if branch, ok := strings.CutPrefix(ref, "HEAD:"+heads); ok {
+			out.Default = branch
+		}
+	}
+	return out
+}
 
 // CloneOptions say what to bring.
 type CloneOptions struct {
@@ -36,93 +81,95 @@ type CloneOptions struct {
 	Branch string
 }
 
-// Clone brings the newest commit of one branch.
+// Clone brings the newest commit of one branch. Submodules stay empty. When it
+// fails, Dir is left empty. Errors of the server are [*PushError].
 func (r *Remote) Clone(ctx context.Context, o CloneOptions) (*Worktree, error) {
-	return nil, errors.New("not built")
+	if err := checkBranch(o.Branch); err != nil {
+		return nil, err
+	}
+	if err := mustBeEmpty(o.Dir); err != nil {
+		return nil, err
+	}
+	got, err := r.clone(ctx, o)
+	if err != nil {
+		empty(o.Dir)
+		return nil, r.failure(ctx, "clone", o.Branch, err)
+	}
+	return &Worktree{remote: r, dir: o.Dir, repo: got.repo, head: got.head}, nil
 }
 
-// Worktree is a shallow clone that commits are made in. It is not safe for
-// concurrent use.
-type Worktree struct{}
-
-// Dir is the folder of its files.
-func (w *Worktree) Dir() string { return "" }
-
-// Head is the commit that was cloned, the base of what is committed.
-func (w *Worktree) Head() Commit { return Commit{} }
-
-// Commit is a commit as far as a proposal needs it.
-type Commit struct {
-	Hash, Tree        string
-	Parents           []string
-	Author, Committer Identity
-	When              time.Time
-	Message           string
-	Signed            bool
+type cloned struct {
+	repo *git.Repository
+	head Commit
 }
 
-// Identity is who made a commit.
-type Identity struct{ Name, Email string }
-
-// Fetch brings the newest commit of another branch, without its files; ok is
-// false when there is no such branch.
-func (w *Worktree) Fetch(ctx context.Context, branch string) (c Commit, ok bool, err error) {
-	return Commit{}, false, errors.New("not built")
+func (r *Remote) clone(ctx context.Context, o CloneOptions) (cloned, error) {
+	l, err := r.login(ctx)
+	if err != nil {
+		return cloned{}, err
+	}
+	client, err := gogit.NewClient(o.Dir, l.options, gogit.WithDiskStorage(), gogit.WithSingleBranch(true), gogit.WithProxy(l.proxy))
+	if err != nil {
+		return cloned{}, err
+	}
+	// go-git shakes hands over SSH without minding the context.
+	commit, err := within(ctx, func() (*fluxgit.Commit, error) {
+		return client.Clone(ctx, r.URL, repository.CloneConfig{
+			CheckoutStrategy: repository.CheckoutStrategy{Branch: o.Branch},
+			ShallowClone:     true,
+		})
+	}, nil)
+	if err != nil {
+		return cloned{}, err
+	}
+	if commit == nil {
+		return cloned{}, transport.ErrEmptyRemoteRepository
+	}
+	opened, err := git.PlainOpen(o.Dir)
+	if err != nil {
+		return cloned{}, err
+	}
+	head, err := opened.CommitObject(plumbing.NewHash(commit.Hash.String()))
+	if err != nil {
+		return cloned{}, err
+	}
+	return cloned{opened, describe(head)}, nil
 }
 
-// CommitOptions describe a commit on top of [Worktree.Head].
-type CommitOptions struct {
-	// Files are whole contents by path. They must exist, as regular files; their
-	// modes stay.
-	Files   map[string][]byte
-	Message string
-	Author  Identity
-	// When is the time of author and committer.
-	When time.Time
-	// Signer signs; nil leaves it unsigned.
-	Signer git.Signer
+// mustBeEmpty refuses a folder that holds something.
+func mustBeEmpty(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return os.MkdirAll(dir, 0o700)
+	}
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("clone into %s: the folder is not empty", dir)
+	}
+	return nil
 }
 
-// ErrNoChange: the files are so already.
-var ErrNoChange = errors.New("nothing changes")
-
-// Commit makes a commit that no branch points to yet. It is [ErrNoChange] when
-// the tree would be the parent's.
-func (w *Worktree) Commit(o CommitOptions) (Commit, error) {
-	return Commit{}, errors.New("not built")
+// empty removes what a failed clone left. What cannot be removed stays: the
+// failure itself is what the reader needs.
+func empty(dir string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		_ = os.RemoveAll(filepath.Join(dir, e.Name()))
+	}
 }
 
-// ErrMoved: the branch on the server is not where it was expected.
-var ErrMoved = errors.New("the branch has moved")
-
-// Push points branch on the server to a commit. expect is where it must be
-// before; empty: it must not exist. Otherwise it is [ErrMoved], and nothing was
-// changed. Refusals of the server are told apart: see [PushError].
-func (w *Worktree) Push(ctx context.Context, commit, branch, expect string) error {
-	return errors.New("not built")
+// checkBranch refuses names that Git does not take.
+func checkBranch(branch string) error {
+	if branch == "" {
+		return errors.New("the name of the branch is empty")
+	}
+	if err := plumbing.NewBranchReferenceName(branch).Validate(); err != nil {
+		return fmt.Errorf("the name of the branch %q is not one that git takes: %w", branch, err)
+	}
+	return nil
 }
 
-// Delete removes branch from the server if it is at expect; one that is not
-// there is no error.
-func (w *Worktree) Delete(ctx context.Context, branch, expect string) error {
-	return errors.New("not built")
-}
-
-// PatchOptions describe a commit that is sent as a file.
-type PatchOptions struct {
-	Author  Identity
-	When    time.Time
-	Message string
-	// Diff is unified, with paths a/… and b/….
-	Diff string
-}
-
-// Patch is a mail as git format-patch makes it, which git am takes.
-func Patch(o PatchOptions) ([]byte, error) { return nil, errors.New("not built") }
-
-// SigningSecret are the keys that Flux's image automation signs with: git.asc
-// and passphrase, or identity and password.
-type SigningSecret map[string][]byte
-
-// Signer reads the key. It is nil without one.
-func (s SigningSecret) Signer() (git.Signer, error) { return nil, errors.New("not built") }
+// closeQuietly ends a session whose work is done; what it says then is of no use.
+func closeQuietly(c io.Closer) { _ = c.Close() }

@@ -71,7 +71,7 @@ func walls() []wall {
 func pure() []string {
 	paths := []string{
 		"detect/snapshot", "detect/cilium", "detect/policy", "detect/datapath",
-		"detect/signature", "remediate/plan", "internal/cidr",
+		"detect/signature", "remediate/plan", "remediate/guard", "internal/cidr",
 	}
 	for i, p := range paths {
 		paths[i] = module + "/" + p

@@ -162,11 +162,15 @@ func mdChange(c *v1alpha1.Candidate) block {
 
 // mdChains says who sets each value where several sources have a say.
 func mdChains(c *v1alpha1.Candidate) []string {
+	const most = 8
 	var lines []string
 	for _, change := range c.Changes {
 		if len(change.Chain) > 1 {
 			lines = append(lines, "- "+mdBrief(change.Path+": "+strings.Join(change.Chain, "; ")))
 		}
+	}
+	if rest := len(lines) - most; rest > 0 {
+		lines = append(lines[:most], fmt.Sprintf("- %d more values are set in several places: `remediate plan -o json` has them.", rest))
 	}
 	if len(lines) > 0 {
 		lines = append([]string{""}, lines...)

@@ -1,9 +1,9 @@
 // Package testbed provides the real parts that tests use: Cilium's chart and
-// custom resource definitions, and Kubernetes' own API server with etcd.
+// custom resource definitions, Kubernetes' own API server with etcd, and Gitea.
 //
 // What is a server here is built from source by the Go toolchain, out of the
-// modules in the folders k8s and etcd, which pin every dependency. The first
-// build of the API server takes minutes; what was built is kept in the user's
+// modules in the folders k8s, etcd and gitea, which pin every dependency. The
+// first build of a server takes minutes; what was built is kept in the user's
 // cache folder and used again. A part that cannot be had fails the test with
 // the reason; no test is passed over for want of it.
 package testbed

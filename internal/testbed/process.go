@@ -28,7 +28,7 @@ func startProcess(dir, binary string, args ...string) (*process, error) {
 	}
 	p.cmd = exec.Command(binary, args...)
 	p.cmd.Dir = dir
-	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir}
+	p.cmd.Env = processEnv(dir)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.SysProcAttr = diesWithParent()
 	started := make(chan error, 1)
@@ -48,6 +48,11 @@ func startProcess(dir, binary string, args ...string) (*process, error) {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	return p, nil
+}
+
+// processEnv has nothing of the caller's but where programs are.
+func processEnv(dir string) []string {
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir}
 }
 
 // stop ends the process at once: what it has stored goes with it.

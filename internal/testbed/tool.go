@@ -26,6 +26,10 @@ type component struct {
 	// kubernetes: the binary must know the release it is of, which the API
 	// server tells its clients.
 	kubernetes bool
+	// cgo: it takes a C compiler to build it.
+	cgo bool
+	// tags are build tags, with commas between.
+	tags string
 }
 
 func componentNamed(name string) (component, bool) {
@@ -34,12 +38,14 @@ func componentNamed(name string) (component, bool) {
 		return component{module: "etcd", pkg: "go.etcd.io/etcd/server/v3"}, true
 	case "kube-apiserver":
 		return component{module: "k8s", pkg: "k8s.io/kubernetes/cmd/kube-apiserver", kubernetes: true}, true
+	case "gitea":
+		return component{module: "gitea", pkg: "code.gitea.io/gitea", cgo: true, tags: "sqlite,sqlite_unlock_notify"}, true
 	}
 	return component{}, false
 }
 
-// Tool returns the path of a server's binary: "etcd" or "kube-apiserver". It is
-// built once and kept below the user's cache folder ($XDG_CACHE_HOME or
+// Tool returns the path of a server's binary: "etcd", "kube-apiserver" or
+// "gitea", which takes a C compiler. It is built once and kept below the user's cache folder ($XDG_CACHE_HOME or
 // $HOME/.cache), in remediate/tools/KEY, where KEY is the sha256 of all that
 // goes into the build. Test processes that want the same one wait for each
 // other.
@@ -58,7 +64,7 @@ func Tool(t testing.TB, name string) string {
 func tool(t testing.TB, name string) (string, error) {
 	c, ok := componentNamed(name)
 	if !ok {
-		return "", errors.New("no such component: there are etcd and kube-apiserver")
+		return "", errors.New("no such component: there are etcd, kube-apiserver and gitea")
 	}
 	root, err := checkout()
 	if err != nil {
@@ -95,6 +101,7 @@ type build struct {
 	dir  string
 	pkg  string
 	args []string
+	cgo  string
 	key  string
 }
 
@@ -113,12 +120,22 @@ func newBuild(dir string, c component) (*build, error) {
 			return nil, err
 		}
 	}
-	b := &build{dir: dir, pkg: c.pkg, args: []string{"build", "-trimpath", "-ldflags", ldflags}}
+	b := &build{dir: dir, pkg: c.pkg, cgo: "0", args: []string{"build", "-trimpath", "-ldflags", ldflags}}
+	if c.cgo {
+		b.cgo = "1"
+	}
+	if c.tags != "" {
+		b.args = append(b.args, "-tags", c.tags)
+	}
 	toolchain, err := b.goTool(context.Background(), "env", "GOVERSION", "GOOS", "GOARCH")
 	if err != nil {
 		return nil, err
 	}
-	b.key = buildKey(mod, sum, []byte(toolchain), []byte(strings.Join(b.args, "\n")))
+	parts := [][]byte{mod, sum, []byte(toolchain), []byte(strings.Join(b.args, "\n"))}
+	if c.cgo {
+		parts = append(parts, []byte("cgo"))
+	}
+	b.key = buildKey(parts...)
 	return b, nil
 }
 
@@ -168,6 +185,9 @@ func (b *build) cached(ctx context.Context, t testing.TB, dir, name string) (str
 	if isExecutable(path) {
 		return path, nil
 	}
+	if err := b.compiler(ctx); err != nil {
+		return "", err
+	}
 	t.Logf("building %s into %s; minutes, once", name, dir)
 	return path, b.into(ctx, path)
 }
@@ -200,12 +220,29 @@ func (b *build) into(ctx context.Context, path string) (err error) {
 	return os.Rename(made, path)
 }
 
+// compiler tells a missing C compiler before minutes are spent.
+func (b *build) compiler(ctx context.Context) error {
+	if b.cgo == "0" {
+		return nil
+	}
+	out, err := b.goTool(ctx, "env", "CC")
+	if err != nil {
+		return err
+	}
+	// CC may carry flags: "gcc -m64".
+	cc := append(strings.Fields(out), "")[0]
+	if _, err := exec.LookPath(cc); err != nil {
+		return fmt.Errorf("it takes a C compiler, and there is no %q: sudo apt-get install -y gcc libc6-dev: %w", cc, err)
+	}
+	return nil
+}
+
 // goTool runs the go command in the nested module, whatever the caller's
 // environment says of flags and workspaces.
 func (b *build) goTool(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = b.dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED="+b.cgo, "GOFLAGS=-mod=readonly", "GOWORK=off")
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = buildMargin / 2
 	var stderr bytes.Buffer

@@ -158,7 +158,7 @@ func TestKubernetesFlags(t *testing.T) {
 }
 
 func TestToolUnknown(t *testing.T) {
-	if _, err := tool(t, "kubelet"); err == nil || !strings.Contains(err.Error(), "etcd and kube-apiserver") {
+	if _, err := tool(t, "kubelet"); err == nil || !strings.Contains(err.Error(), "etcd, kube-apiserver and gitea") {
 		t.Errorf("error = %v", err)
 	}
 }
@@ -170,7 +170,7 @@ func TestToolModulesAreApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"etcd", "kube-apiserver"} {
+	for _, name := range []string{"etcd", "kube-apiserver", "gitea"} {
 		c, ok := componentNamed(name)
 		if !ok {
 			t.Fatalf("no component %s", name)

@@ -12,12 +12,40 @@ const (
 	Propose Mode = "Propose"
 )
 
+// The rules, in the order in which they are asked. All are asked every time.
+const (
+	// RuleMode: only mode Propose proposes.
+	RuleMode = "mode"
+	// RuleScope: the operator does not let this signature through.
+	RuleScope = "scope"
+	// RuleRefused: a human closed or rejected the same change while the facts were
+	// the same, and nobody said replan since.
+	RuleRefused = "refused"
+	// RuleSnoozed: a human asked to be left alone about this cluster.
+	RuleSnoozed = "snoozed"
+	// RuleMerged: the same change was merged; the verification has the word.
+	RuleMerged = "merged"
+	// RuleMaxOpen: as many pull requests are open as may be.
+	RuleMaxOpen = "max-open"
+	// RuleMaxPerDay: as many were opened in the last 24 hours as may be.
+	RuleMaxPerDay = "max-per-day"
+	// RuleUpgrading: Cilium rolls out.
+	RuleUpgrading = "upgrading"
+	// RuleSuspended: Flux would not apply the change.
+	RuleSuspended = "suspended"
+	// RuleNodes: more nodes are not ready than one cause explains.
+	RuleNodes = "nodes-not-ready"
+	// RuleRival: a human's open pull request changes the same keys.
+	RuleRival = "rival"
+)
+
 // Limits are what the operator allows.
 type Limits struct {
 	Mode Mode
 	// Signatures that may be proposed for; empty allows all.
 	Signatures []string
-	// MaxOpen pull requests at once, MaxPerDay opened within 24 hours; 0 is no limit.
+	// MaxOpen pull requests at once, MaxPerDay opened within 24 hours, both counted
+	// over the whole repository; 0 is no limit.
 	MaxOpen, MaxPerDay int
 	// MaxNotReadyPercent of nodes that are not ready, 0 to 100, above which all is frozen.
 	MaxNotReadyPercent int
@@ -36,6 +64,9 @@ type Cluster struct {
 	Suspended string
 	// Nodes and NotReady count; Nodes is 0 when they are not known.
 	Nodes, NotReady int
+	// Unknown names what could not be read: "whether Cilium rolls out". It is said
+	// when a proposal is let through.
+	Unknown []string
 }
 
 // Proposal is the change that asks to be let through.
@@ -49,7 +80,7 @@ type Proposal struct {
 	Replaces int
 }
 
-// Past is an earlier pull request of ours.
+// Past is an earlier pull request of ours, of any cluster in the repository.
 type Past struct {
 	Number  int
 	URL     string
@@ -57,9 +88,11 @@ type Past struct {
 	Opened  time.Time
 	Ended   time.Time
 	Cluster string
-	// Signature, Change and Facts as in [Proposal].
+	// Signature, Change and Facts as in [Proposal]. Facts is empty when the pull
+	// request's record is gone; they then count as the same.
 	Signature, Change, Facts string
-	// ByUs: we closed it ourselves.
+	// ByUs: we closed it ourselves. A [Reject] among the commands is a refusal all
+	// the same.
 	ByUs bool
 	// Commands are what people with write access said in it, oldest first.
 	Commands []Command
@@ -75,7 +108,7 @@ type Rival struct {
 // Decision is the guard's answer.
 type Decision struct {
 	Allowed bool
-	// Because says why: every reason, or what was checked.
+	// Because says why: every reason, or what was checked. One printable line each.
 	Because []string
 	// Rule is the kebab-case name of the first rule that refused: mode, scope,
 	// refused, snoozed, merged, max-open, max-per-day, upgrading, suspended,
@@ -83,4 +116,39 @@ type Decision struct {
 	Rule string
 	// Retry is when the answer can change by itself; zero: it needs a human or new facts.
 	Retry time.Time
+}
+
+// Decide lets a proposal through, or says every reason why not. past are all of
+// our pull requests that are open, that ended for this cluster, or that were
+// opened in the last 24 hours.
+func Decide(l Limits, c Cluster, p Proposal, past []Past, rivals []Rival, now time.Time) Decision {
+	a := asked{l, c, p, past, rivals, now}
+	var passed []string
+	var d Decision
+	waits := true
+	for _, r := range rules() {
+		v := r.ask(a)
+		if !v.refused {
+			passed = append(passed, v.because...)
+			continue
+		}
+		if d.Rule == "" {
+			d.Rule = r.name
+		}
+		d.Because = append(d.Because, v.because...)
+		waits = waits && !v.retry.IsZero()
+		if v.retry.After(d.Retry) {
+			d.Retry = v.retry
+		}
+	}
+	if d.Rule == "" {
+		if len(c.Unknown) > 0 {
+			passed = append(passed, "not known of the cluster: "+listed(c.Unknown))
+		}
+		return Decision{Allowed: true, Because: passed}
+	}
+	if !waits {
+		d.Retry = time.Time{}
+	}
+	return d
 }
