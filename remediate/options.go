@@ -39,6 +39,9 @@ type Options struct {
 	WithCopies bool
 	// ExplainInFile writes a short comment with the reason above each changed value.
 	ExplainInFile bool
+	// Earlier is a plan of the same repository, whose history stands in where this
+	// clone's is cut: what was tried stays known.
+	Earlier *Result
 	// Progress is told what happens; nil is silent.
 	Progress func(format string, args ...any)
 }

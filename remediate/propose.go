@@ -123,6 +123,11 @@ func (p *Proposer) begin(res *Result, candidate string) (*proposal, error) {
 	if candidate != "" && x.want == nil {
 		return nil, withHint(fmt.Errorf("propose: no candidate %q in this plan", clip(candidate, 80)), "it has: "+x.ids())
 	}
+	if x.want != nil {
+		if _, err := commitMessage(&res.Plan, *x.want, p.Spec.Commit); err != nil {
+			return nil, err
+		}
+	}
 	return x, nil
 }
 
@@ -203,6 +208,11 @@ func (x *proposal) show(pr forge.PullRequest, candidate string) {
 
 // live looks for the pull request of the cause and does what is due.
 func (x *proposal) live(ctx context.Context) error {
+	if x.want == nil {
+		if err := x.catchUp(ctx); err != nil {
+			return err
+		}
+	}
 	if x.want == nil {
 		return x.settle(ctx)
 	}

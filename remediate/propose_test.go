@@ -138,21 +138,18 @@ func FuzzReadRecord(f *testing.F) {
 				t.Errorf("%+v reads back as %+v, %v", r, again, ok)
 			}
 		}
-		readStatus(forge.Comment{Mine: true, Body: body})
+		readStatus(forge.Comment{Body: body})
 		_ = textHash(body)
 	})
 }
 
-func TestStatusIsOurs(t *testing.T) {
+func TestReadStatus(t *testing.T) {
 	s := status{Version: 1, Closing: closedGone, Done: true}
-	if _, ok := readStatus(forge.Comment{Body: s.String()}); ok {
-		t.Error("a stranger's comment is taken for ours")
-	}
-	if got, ok := readStatus(forge.Comment{Mine: true, Body: "text\n" + s.String()}); !ok || got.Closing != closedGone || !got.Done {
+	if got, ok := readStatus(forge.Comment{Body: "text\n" + s.String()}); !ok || got.Closing != closedGone || !got.Done {
 		t.Errorf("%+v, %v", got, ok)
 	}
 	s.Closing = "because"
-	if _, ok := readStatus(forge.Comment{Mine: true, Body: s.String()}); ok {
+	if _, ok := readStatus(forge.Comment{Body: s.String()}); ok {
 		t.Error("an unknown closing word is believed")
 	}
 }
@@ -171,7 +168,7 @@ func TestStatusRemembers(t *testing.T) {
 	if text := (&talk{status: s}).text(); len(text) > forge.MaxBody {
 		t.Errorf("%d bytes", len(text))
 	}
-	if got, ok := readStatus(forge.Comment{Mine: true, Body: (&talk{status: s}).text()}); !ok || len(got.Log) != maxCommands {
+	if got, ok := readStatus(forge.Comment{Body: (&talk{status: s}).text()}); !ok || len(got.Log) != maxCommands {
 		t.Errorf("it reads back as %v, %d entries", ok, len(got.Log))
 	}
 }
@@ -216,14 +213,10 @@ func TestWrote(t *testing.T) {
 	x := &proposal{Proposer: &Proposer{}}
 	for _, tt := range tests {
 		c := good
-		if tt.change(&c); x.wrote(c, "sig") != tt.want {
-			t.Errorf("%s: %v", tt.name, !tt.want)
+		tt.change(&c)
+		if got, err := x.wrote(t.Context(), c, "sig"); got != tt.want || err != nil {
+			t.Errorf("%s: %v, %v", tt.name, got, err)
 		}
-	}
-	x.Spec.Commit.Method = methodAPI
-	bot := repo.Commit{Parents: []string{"p"}, Message: message, Author: repo.Identity{Email: "1+app[bot]@users.noreply.github.com"}, Committer: repo.Identity{Email: "noreply@github.com"}}
-	if !x.wrote(bot, "sig") || x.wrote(good, "sig") {
-		t.Error("commits of the forge are not told from others")
 	}
 }
 
@@ -254,8 +247,13 @@ func TestCommitMessage(t *testing.T) {
 		t.Errorf("message %q, %v", message, err)
 	}
 	spec.MessageTemplate = "{{ .Nonsense }}"
-	if _, err := commitMessage(&res.Plan, in, spec); err == nil {
-		t.Error("an unknown field passes")
+	if _, err := commitMessage(&res.Plan, in, spec); err == nil || !strings.Contains(err.Error(), "commit.messageTemplate: ") || strings.Contains(err.Error(), "struct") {
+		t.Errorf("an unknown field: %v", err)
+	}
+	// It is found before any server is asked.
+	p := &Proposer{Remote: &repo.Remote{URL: "https://127.0.0.1:1/a/b"}, Cluster: "main", Spec: v1alpha1.PullRequestSpec{Commit: spec}}
+	if _, err := p.Propose(t.Context(), res, ""); err == nil || !strings.Contains(err.Error(), "commit.messageTemplate: ") {
+		t.Errorf("a template that fails: %v", err)
 	}
 }
 

@@ -105,6 +105,19 @@ func (x *proposal) fresh(ctx context.Context, branch string) error {
 	return nil
 }
 
+// catchUp plans on the newest base when the plan abstains and is of another
+// state: a checkout that is not up to date differs from what the cluster runs.
+func (x *proposal) catchUp(ctx context.Context) error {
+	if x.res.Plan.Abstained == "" || x.Replan == nil {
+		return nil
+	}
+	base, tip, err := x.base(ctx)
+	if err != nil || x.res.standsOn(tip) {
+		return err
+	}
+	return x.fresh(ctx, base)
+}
+
 // standsOn says whether the plan was made of that very commit, without changes
 // of the working tree in the files that it read values from or edits.
 func (res *Result) standsOn(commit string) bool {

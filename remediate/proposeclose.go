@@ -308,8 +308,11 @@ func (x *proposal) tidyOrphan(ctx context.Context, name string) error {
 		return err
 	}
 	signature := trailer(c.Message, trailerSignature)
-	if signature == "" || findingOf(&x.res.Plan, signature) != nil || !x.wrote(c, signature) {
+	if signature == "" || findingOf(&x.res.Plan, signature) != nil {
 		return nil
+	}
+	if ours, err := x.wrote(ctx, c, signature); err != nil || !ours {
+		return err
 	}
 	if err := x.Remote.Delete(ctx, name, c.Hash); err != nil {
 		x.warn("the branch " + name + " stays: " + err.Error())

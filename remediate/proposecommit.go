@@ -3,7 +3,6 @@ package remediate
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -65,10 +64,30 @@ func commitMessage(p *v1alpha1.Plan, in intent, spec v1alpha1.CommitSpec) (strin
 	if template == "" {
 		template = defaultTemplate
 	}
-	return repo.Message(repo.MessageOptions{
+	message, err := repo.Message(repo.MessageOptions{
 		Template: template, Values: spec.MessageTemplateValues, Data: data,
 		SignOff: spec.SignOff && spec.Method != methodAPI, Author: author(spec), Trailers: trailers(p, in),
 	})
+	if err != nil && spec.MessageTemplate != "" {
+		return "", &templateError{err}
+	}
+	return message, err
+}
+
+// templateError is about the template that a person wrote.
+type templateError struct{ err error }
+
+// Error leaves out how the data is declared.
+func (e *templateError) Error() string {
+	text, _, _ := strings.Cut(strings.TrimPrefix(e.err.Error(), "commit message: "), " in type struct")
+	return "commit.messageTemplate: " + text
+}
+
+func (e *templateError) Unwrap() error { return e.err }
+
+// Hint names what may stand in it.
+func (e *templateError) Hint() string {
+	return "it is a Go template with .Values, .Subject, .Body, .Plan, .Candidate, .Title, .Signature, .Cluster and .Changes"
 }
 
 // trailers tell a commit of ours, and what was tried before.
@@ -104,14 +123,14 @@ func trailer(message, key string) string {
 
 // wrote says whether a commit is one that we made for a cause, and nobody
 // changed since: whoever amends or rebases becomes its committer.
-func (x *proposal) wrote(c repo.Commit, signature string) bool {
+func (x *proposal) wrote(ctx context.Context, c repo.Commit, signature string) (bool, error) {
 	if len(c.Parents) != 1 || trailer(c.Message, trailerSignature) != signature || trailer(c.Message, trailerPlan) == "" {
-		return false
+		return false, nil
 	}
-	if x.Spec.Commit.Method == methodAPI {
-		return strings.HasSuffix(c.Author.Email, "[bot]@users.noreply.github.com") && c.Committer.Email == "noreply@github.com"
+	if maker, ok := x.Forge.(forge.Committer); ok && x.Spec.Commit.Method == methodAPI {
+		return maker.Made(ctx, c.Hash)
 	}
-	return c.Committer == author(x.Spec.Commit)
+	return c.Committer == author(x.Spec.Commit), nil
 }
 
 // built is a commit on the server.
@@ -142,10 +161,14 @@ func (x *proposal) build(ctx context.Context, in intent, base, branch, expect st
 	}
 	out := built{head: c.Hash, base: x.tree.Head().Hash}
 	old, exists, err := x.existing(ctx, branch)
+	ours := old.Hash == expect
+	if err == nil && exists && !ours {
+		ours, err = x.wrote(ctx, old, in.signature)
+	}
 	switch {
 	case err != nil:
 		return built{}, err
-	case exists && old.Hash != expect && !x.wrote(old, in.signature):
+	case exists && !ours:
 		return built{head: old.Hash}, errNotOurs
 	case exists && old.Tree == c.Tree && slices.Equal(old.Parents, c.Parents) && trailer(old.Message, trailerPlan) == in.plan:
 		out.head, out.found = old.Hash, true
@@ -174,20 +197,33 @@ func (x *proposal) existing(ctx context.Context, branch string) (repo.Commit, bo
 func (x *proposal) push(ctx context.Context, c repo.Commit, in intent, branch, expect string) (string, error) {
 	if x.Spec.Commit.Method != methodAPI {
 		x.say("pushing %s", branch)
-		return c.Hash, asConflict(branch, x.tree.Push(ctx, c.Hash, branch, expect))
+		return c.Hash, x.explain(ctx, asConflict(branch, x.tree.Push(ctx, c.Hash, branch, expect)))
 	}
 	maker, ok := x.Forge.(forge.Committer)
 	if !ok {
 		return "", withHint(errors.New("this forge makes no commits for us"), "set commit.method to Push; commits made by the forge are a feature of GitHub")
 	}
-	if x.Spec.Commit.Author != (v1alpha1.CommitUser{}) || x.Signer != nil {
-		x.warn("commit.method API: the forge is author, committer and signer, so commit.author and the signing key are left out")
+	if x.Spec.Commit.Author != (v1alpha1.CommitUser{}) || x.Spec.Commit.SignOff || x.Signer != nil {
+		x.warn("commit.method API: the forge is author, committer and signer, so commit.author, commit.signOff and the signing key are left out")
 	}
 	x.say("asking the forge to commit to %s", branch)
 	return maker.Commit(ctx, forge.Commit{
 		Branch: branch, Parent: x.tree.Head().Hash, ParentTree: x.tree.Head().Tree, Expect: expect,
 		Files: x.res.files[in.candidate.ID], Message: c.Message,
 	})
+}
+
+// explain asks the forge about the repository when Git's words for a refusal
+// leave open why: some say the same of an archived one as of a missing right.
+func (x *proposal) explain(ctx context.Context, err error) error {
+	var refused *repo.PushError
+	if x.Forge == nil || !errors.As(err, &refused) || refused.Kind != repo.PushForbidden {
+		return err
+	}
+	if _, why := x.repository(ctx); why != nil && !forge.Transient(why) {
+		return why
+	}
+	return err
 }
 
 // warn adds a warning once.
@@ -204,8 +240,5 @@ func asConflict(branch string, err error) error {
 	if errors.Is(err, repo.ErrMoved) {
 		return &forge.Error{Kind: forge.Conflict, Op: "push " + branch, Hint: "it is tried again with what is there now", Err: err}
 	}
-	if err != nil {
-		return fmt.Errorf("push %s: %w", branch, err)
-	}
-	return nil
+	return err
 }

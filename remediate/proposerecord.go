@@ -112,10 +112,15 @@ func (s status) String() string {
 	return "<!-- remediate-status " + string(b) + markEnd
 }
 
-// readStatus finds the record of a comment of ours.
+// says: whoever believes it does something else than without it.
+func (s *status) says() bool {
+	return s.Closing != "" || s.Done || s.Kept || len(s.Log) > 0
+}
+
+// readStatus finds the record of a comment. It is to be believed in ours only.
 func readStatus(c forge.Comment) (status, bool) {
 	var s status
-	if !c.Mine || !unmark(c.Body, statusMark, &s) || s.Version != 1 {
+	if !unmark(c.Body, statusMark, &s) || s.Version != 1 {
 		return status{}, false
 	}
 	switch s.Closing {
@@ -130,12 +135,22 @@ func (s *status) did(id string) bool {
 	return slices.ContainsFunc(s.Log, func(r reply) bool { return r.ID == id })
 }
 
+// answered says whether that very command of that user was carried out, who was
+// allowed to give it then. A comment that was edited since is another command.
+func (s *status) answered(c command) bool {
+	return slices.ContainsFunc(s.Log, func(r reply) bool {
+		return r.ID == c.id && r.By == clip(c.By, 80) && r.Asked == c.asked() && r.Done != ""
+	})
+}
+
+func (c command) asked() string { return clip(strings.TrimSpace(string(c.Verb)+" "+c.Arg), 120) }
+
 // note keeps what was done about a command.
 func (s *status) note(c command, format string, args ...any) {
 	if s.did(c.id) {
 		return
 	}
-	s.Log = append(s.Log, reply{c.id, clip(c.By, 80), clip(strings.TrimSpace(string(c.Verb)+" "+c.Arg), 120), clip(fmt.Sprintf(format, args...), maxReply)})
+	s.Log = append(s.Log, reply{c.id, clip(c.By, 80), c.asked(), clip(fmt.Sprintf(format, args...), maxReply)})
 	s.Log = s.Log[max(0, len(s.Log)-maxLog):]
 	for i := range s.Log[:max(0, len(s.Log)-maxWords)] {
 		s.Log[i] = reply{ID: s.Log[i].ID}
@@ -168,10 +183,11 @@ func shortened(unknown []string) []string {
 }
 
 // lessKnown are the facts that are not known now and were when r was written.
+// What Git's history holds decides no finding, and clones differ in it.
 func (r record) lessKnown(unknown []string) []string {
 	var out []string
 	for _, u := range unknown {
-		if !slices.Contains(r.Unknown, clip(u, maxFact)) {
+		if !strings.HasPrefix(u, "history: ") && !slices.Contains(r.Unknown, clip(u, maxFact)) {
 			out = append(out, u)
 		}
 	}

@@ -217,7 +217,8 @@ func (g *stage) lastWord(number int) string {
 	return mine[0]
 }
 
-// everywhere runs a test on each forge.
+// everywhere runs a test on each forge, at the same time: what the test shares
+// between them must not change.
 func everywhere(t *testing.T, test func(g *stage)) {
 	t.Helper()
 	for name, start := range map[string]func(*testing.T) forges.Server{
@@ -225,6 +226,9 @@ func everywhere(t *testing.T, test func(g *stage)) {
 		"gitea":  func(t *testing.T) forges.Server { return forges.Gitea(t) },
 		"gitlab": func(t *testing.T) forges.Server { return forges.GitLab(t) },
 	} {
-		t.Run(name, func(t *testing.T) { test(newStage(t, start(t))) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(newStage(t, start(t)))
+		})
 	}
 }

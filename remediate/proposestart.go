@@ -220,10 +220,25 @@ func (x *proposal) open(ctx context.Context, in *intent, base string, b built) (
 	x.show(pr, in.candidate.ID)
 	x.out.Commit = b.head
 	x.because(v1alpha1.PullRequestOpened)
-	if isDraft && x.Spec.Draft != "always" {
+	if isDraft && !pr.Draft {
+		x.warn("it should be a draft and is none: the forge has no drafts in this repository")
+		if pr, err = x.undraft(ctx, pr, *in, rec); err != nil {
+			return pr, false, err
+		}
+	}
+	if isDraft && pr.Draft && x.Spec.Draft != "always" {
 		x.because(v1alpha1.PullRequestOpened, "a draft: the finding is "+string(in.confidence())+", not confirmed")
 	}
 	return pr, true, x.mark(ctx, pr)
+}
+
+// undraft takes out of the text that it is a draft.
+func (x *proposal) undraft(ctx context.Context, pr forge.PullRequest, in intent, rec record) (forge.PullRequest, error) {
+	_, body, err := x.words(in, rec, false)
+	if err != nil {
+		return pr, err
+	}
+	return x.Forge.Edit(ctx, pr, forge.Edit{Body: &body})
 }
 
 // mark asks for reviews first: all labels in place then mean that nothing is

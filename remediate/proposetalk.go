@@ -3,6 +3,7 @@ package remediate
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/remediate-dev/remediate/gitops/forge"
 	"github.com/remediate-dev/remediate/internal/report"
@@ -22,6 +23,9 @@ type talk struct {
 	// comment is our one comment, if there is one, and status what it records.
 	comment *forge.Comment
 	status  status
+	// alike are comments with a record that says nothing. Whose they are is asked
+	// before ours is written, and not to find that there is nothing to write.
+	alike []forge.Comment
 	// commands are of people with write access, oldest first.
 	commands []command
 	// head is where the branch is.
@@ -51,48 +55,96 @@ func (x *proposal) look(ctx context.Context, pr forge.PullRequest) (*talk, error
 	if err != nil {
 		return nil, err
 	}
-	for i := range comments {
-		c := &comments[i]
-		if s, ok := readStatus(*c); ok {
-			if t.comment == nil {
-				t.comment, t.status = c, s
-			}
-			continue
-		}
-		found, err := x.heed(ctx, *c)
+	var rest []forge.Comment
+	for _, c := range comments {
+		ours, err := x.recognise(ctx, t, c)
 		if err != nil {
 			return nil, err
 		}
-		t.commands = append(t.commands, found...)
+		if !ours {
+			rest = append(rest, c)
+		}
+	}
+	for _, c := range rest {
+		if err := x.heed(ctx, t, c); err != nil {
+			return nil, err
+		}
 	}
 	t.commands = t.commands[max(0, len(t.commands)-maxCommands):]
 	return t, nil
 }
 
-// heed reads the commands of a comment, if its author may write to the
-// repository. Whoever shares our credentials may.
-func (x *proposal) heed(ctx context.Context, c forge.Comment) ([]command, error) {
+// recognise keeps a comment with a record, if it is ours or need not be.
+func (x *proposal) recognise(ctx context.Context, t *talk, c forge.Comment) (bool, error) {
+	s, marked := readStatus(c)
+	switch {
+	case !marked:
+		return false, nil
+	case !s.says() && len(commandsOf(c)) == 0:
+		t.alike = append(t.alike, c)
+		return true, nil
+	}
+	mine, err := x.Forge.Mine(ctx, t.pr, c)
+	if mine && t.comment == nil {
+		t.comment, t.status = &c, s
+	}
+	return mine, err
+}
+
+// heed takes the commands of a comment, if they were answered before, or if its
+// author may give any.
+func (x *proposal) heed(ctx context.Context, t *talk, c forge.Comment) error {
+	commands := commandsOf(c)
+	if !slices.ContainsFunc(commands, func(c command) bool { return !t.status.answered(c) }) {
+		t.commands = append(t.commands, commands...)
+		return nil
+	}
+	may, err := x.mayCommand(ctx, t.pr, c)
+	if may {
+		t.commands = append(t.commands, commands...)
+	}
+	return err
+}
+
+func commandsOf(c forge.Comment) []command {
 	var out []command
 	for i, cmd := range guard.ParseCommand(c.Body) {
 		cmd.By, cmd.At, cmd.Comment = c.Author, c.At, c.ID
 		out = append(out, command{cmd, fmt.Sprintf("%s.%d", c.ID, i)})
 	}
-	if len(out) == 0 || c.Mine {
-		return out, nil
-	}
-	may, known := x.writers[c.Author]
-	if !known {
-		var err error
-		may, err = x.Forge.CanWrite(ctx, c.Author)
-		if err != nil && !forge.Is(err, forge.NotFound) {
-			return nil, err
+	return out
+}
+
+// mayCommand: whoever may write to the repository, and whoever shares our
+// credentials, as who opened the pull request is likely to.
+func (x *proposal) mayCommand(ctx context.Context, pr forge.PullRequest, c forge.Comment) (bool, error) {
+	if c.Author == pr.Author {
+		if mine, err := x.Forge.Mine(ctx, pr, c); err != nil || mine {
+			return mine, err
 		}
-		x.writers[c.Author] = may
 	}
-	if !may {
-		return nil, nil
+	may, failed := x.canWrite(ctx, c.Author)
+	if may {
+		return true, nil
 	}
-	return out, nil
+	mine, err := x.Forge.Mine(ctx, pr, c)
+	if err != nil || mine {
+		return mine, err
+	}
+	return false, failed
+}
+
+// canWrite asks once about each user.
+func (x *proposal) canWrite(ctx context.Context, user string) (bool, error) {
+	if may, known := x.writers[user]; known {
+		return may, nil
+	}
+	may, err := x.Forge.CanWrite(ctx, user)
+	if err != nil && !forge.Is(err, forge.NotFound) {
+		return false, err
+	}
+	x.writers[user] = may
+	return may, nil
 }
 
 // guards are the commands as the guard takes them.
@@ -127,26 +179,61 @@ func (t *talk) pending() []command {
 // tell writes our one comment when it would say something else than it does.
 func (x *proposal) tell(ctx context.Context, t *talk) error {
 	text := t.text()
+	if t.told(text) {
+		return nil
+	}
+	if err := x.claim(ctx, t); err != nil || t.told(text) {
+		return err
+	}
 	id := ""
 	if t.comment != nil {
 		id = t.comment.ID
-		if settled(t.comment.Body) == settled(text) {
-			return nil
-		}
 	}
 	c, err := x.Forge.Comment(ctx, t.pr, id, text)
 	if err != nil {
 		return err
 	}
-	c.Mine = true
 	t.comment = &c
+	return nil
+}
+
+// told: the text stands there. Where it does not matter whose words they are,
+// it is not asked.
+func (t *talk) told(text string) bool {
+	same := func(c forge.Comment) bool { return settled(c.Body) == settled(text) }
+	if t.comment != nil {
+		return same(*t.comment)
+	}
+	return len(t.alike) > 0 && !slices.ContainsFunc(t.alike, func(c forge.Comment) bool { return !same(c) })
+}
+
+// claim finds our comment among those that look like it.
+func (x *proposal) claim(ctx context.Context, t *talk) error {
+	for _, c := range t.alike {
+		if t.comment != nil {
+			break
+		}
+		mine, err := x.Forge.Mine(ctx, t.pr, c)
+		if err != nil {
+			return err
+		}
+		if mine {
+			t.comment = &c
+		}
+	}
+	t.alike = nil
 	return nil
 }
 
 // tellIfNeeded keeps quiet while there is nothing to say and nothing was said.
 func (x *proposal) tellIfNeeded(ctx context.Context, t *talk) error {
-	if t.comment == nil && t.now == "" && len(t.status.Log) == 0 && t.status.Closing == "" {
-		return nil
+	if t.comment == nil && t.now == "" && !t.status.says() {
+		if t.told(t.text()) {
+			return nil
+		}
+		if err := x.claim(ctx, t); err != nil || t.comment == nil {
+			return err
+		}
 	}
 	return x.tell(ctx, t)
 }

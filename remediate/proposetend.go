@@ -188,12 +188,16 @@ func (x *proposal) leavePushed(ctx context.Context, t *talk) (bool, error) {
 		return false, err
 	}
 	c, ok, err := x.tree.Fetch(ctx, t.pr.Branch)
+	ours := false
+	if err == nil && ok {
+		ours, err = x.wrote(ctx, c, t.rec.Signature)
+	}
 	switch {
 	case err != nil:
 		return false, err
 	case !ok:
 		return x.leave(ctx, t, "its branch was deleted")
-	case !x.wrote(c, t.rec.Signature):
+	case !ours:
 		return x.leave(ctx, t, "a person pushed to its branch, so the branch is theirs now")
 	}
 	t.head, t.rec.Head, t.rec.Base, t.adopted = c.Hash, c.Hash, c.Parents[0], true
@@ -207,6 +211,7 @@ func (x *proposal) keepUp(ctx context.Context, t *talk) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	x.elsewhere(t)
 	target := x.target(t)
 	if tip == t.rec.Base && t.replan == nil && target != nil && target.change == t.rec.Change {
 		return false, nil
@@ -237,6 +242,18 @@ func (x *proposal) keepUp(ctx context.Context, t *talk) (bool, error) {
 		return false, nil
 	}
 	return x.rebuild(ctx, t, target)
+}
+
+// elsewhere warns of a pull request that does not go to the branch to change: the
+// default branch was exchanged for another, or a person chose it.
+func (x *proposal) elsewhere(t *talk) {
+	now := x.Base
+	if now == "" && x.refs != nil {
+		now = x.refs.Default
+	}
+	if now != "" && now != t.pr.Base {
+		x.warn(fmt.Sprintf("%s goes to %s, and the branch to change is %s now: change its base branch, or close it", t.pr.URL, t.pr.Base, now))
+	}
 }
 
 // ruleUnproven: an open pull request whose change could not be proven again.

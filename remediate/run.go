@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
+
 	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/detect"
 	"github.com/remediate-dev/remediate/detect/cilium"
@@ -57,6 +59,8 @@ type Run struct {
 	findings []v1alpha1.Finding
 	notices  []cilium.Notice
 
+	// states are those that Git holds, newest first; history leaves out the present one.
+	states      []plan.State
 	history     []plan.State
 	historyNote string
 	plan        v1alpha1.Plan
@@ -115,6 +119,10 @@ type Result struct {
 	before map[string][]byte
 	// freeze is what of the cluster's state freezes proposals.
 	freeze guard.Cluster
+	// states are the release's values as Git holds them, newest first, the present
+	// ones too; nil when nobody looked. historyNote is what limits them.
+	states      []plan.State
+	historyNote string
 }
 
 // Plan diagnoses and plans. It writes nothing.
@@ -132,7 +140,7 @@ func Plan(ctx context.Context, opts Options) (*Result, error) {
 			return nil, err
 		}
 	}
-	res := &Result{Plan: r.plan, root: r.root, repo: r.repo, origin: r.release.Origin(), clusterPath: r.release.ClusterPath(), values: r.release.Values, files: map[string]map[string][]byte{}}
+	res := &Result{Plan: r.plan, states: r.states, historyNote: r.historyNote, root: r.root, repo: r.repo, origin: r.release.Origin(), clusterPath: r.release.ClusterPath(), values: r.release.Values, files: map[string]map[string][]byte{}}
 	res.before, res.freeze = map[string][]byte{}, r.freezeOf()
 	for _, c := range r.plan.Candidates {
 		res.files[c.ID] = r.edits.of(c)
@@ -338,6 +346,11 @@ func (r *Run) readHistory(ctx context.Context) error {
 	if len(r.findings) == 0 || len(files) == 0 {
 		return nil
 	}
+	if e := r.opts.Earlier; e != nil && e.states != nil && r.repo.Shallow() {
+		r.states, r.historyNote = e.states, e.historyNote
+		r.history = r.past(e.states)
+		return nil
+	}
 	versions, note, err := r.repo.History(ctx, files, repo.Limit{})
 	if err != nil {
 		r.historyNote = err.Error()
@@ -345,14 +358,24 @@ func (r *Run) readHistory(ctx context.Context) error {
 	}
 	r.historyNote = note
 	for i, v := range versions {
-		if i == 0 && r.atHead(v, files) {
+		s, ok := r.stateAt(v, files)
+		if !ok {
 			continue
 		}
-		if s, ok := r.stateAt(v, files); ok {
+		r.states = append(r.states, s)
+		if i > 0 || !r.atHead(v, files) {
 			r.history = append(r.history, s)
 		}
 	}
 	return nil
+}
+
+// past leaves out the newest state when it is the present one.
+func (r *Run) past(states []plan.State) []plan.State {
+	if len(states) > 0 && equality.Semantic.DeepEqual(states[0].Values, r.release.Values) {
+		return states[1:]
+	}
+	return states
 }
 
 // stateAt rebuilds the values as they were at a commit.

@@ -17,6 +17,7 @@ import (
 	"syscall"
 
 	"github.com/remediate-dev/remediate/gitops/forge"
+	"github.com/remediate-dev/remediate/gitops/repo"
 )
 
 // version is stamped by the linker.
@@ -62,6 +63,10 @@ func hintFor(err error) string {
 	var f *forge.Error
 	if errors.As(err, &f) {
 		return f.Hint
+	}
+	var p *repo.PushError
+	if errors.As(err, &p) {
+		return p.Hint
 	}
 	return ""
 }

@@ -37,7 +37,7 @@ func (f *prFlags) register(cmd *cobra.Command, fl *pflag.FlagSet) {
 	fl.StringVar(&f.forgeURL, "forge-url", "", "https address of the forge or of its API, where it is not the repository's server")
 	fl.StringVar(&f.gitURL, "git-url", "", "address of the repository (default: that of the GitRepository which Flux applies the release from, else the checkout's remote origin)")
 	fl.StringVar(&f.baseBranch, "base-branch", "", "branch to change (default: spec.ref.branch of the GitRepository, else the server's default branch)")
-	fl.StringVar(&f.cluster, "cluster", "", "name of the cluster in branches and titles (default: from the cluster's path in the repository)")
+	fl.StringVar(&f.cluster, "cluster", "", "name of the cluster in branches (default: from the cluster's path in the repository)")
 	fl.StringVar(&f.gitSecret, "git-secret", "", "credentials for Git with the keys that Flux's GitRepository takes"+secret)
 	fl.StringVar(&f.forgeSecret, "forge-secret", "", "credentials for the forge's API, where those of Git do not serve: token"+secret)
 	fl.StringVar(&f.signingSecret, "signing-secret", "", "key to sign commits with: git.asc and passphrase, or identity and password"+secret)

@@ -166,6 +166,9 @@ func TestOpenPRCredentials(t *testing.T) {
 	if code, _, stderr := s.plan("--open-pr", "--git-secret", trust); code != 1 || !strings.Contains(stderr, "the Secret holds nothing that the API of 127.0.0.1 takes") {
 		t.Fatalf("without a token: exit code %d:\n%s", code, stderr)
 	}
+	if _, _, stderr := s.plan("--open-pr", "--git-secret", trust); !strings.Contains(stderr, "(--forge-secret), or set GITHUB_TOKEN") {
+		t.Errorf("the hint does not name the variable: %s", stderr)
+	}
 	only := folder(t, map[string][]byte{"token": token, "ca.crt": secret["ca.crt"]})
 	if code, _, stderr := s.plan("--open-pr", "--git-secret", s.secret, "--forge-secret", only); code != 0 || !strings.Contains(stderr, "✔ opened") {
 		t.Errorf("with --forge-secret: exit code %d:\n%s", code, stderr)
@@ -173,5 +176,12 @@ func TestOpenPRCredentials(t *testing.T) {
 	t.Setenv("GITHUB_TOKEN", string(token)+"\n")
 	if code, _, stderr := s.plan("--open-pr", "--git-secret", trust); code != 0 || !strings.Contains(stderr, "► GITHUB_TOKEN authenticates at 127.0.0.1") || !strings.Contains(stderr, "► unchanged") {
 		t.Errorf("with GITHUB_TOKEN: exit code %d:\n%s", code, stderr)
+	}
+	t.Setenv("GITHUB_TOKEN", "0123456789abcdef")
+	if code, _, stderr := s.plan("--open-pr", "--git-secret", trust); code != 1 || !strings.Contains(stderr, "hint: check that GITHUB_TOKEN holds a token of this server") {
+		t.Errorf("with a wrong GITHUB_TOKEN: exit code %d:\n%s", code, stderr)
+	}
+	if code, _, stderr := s.plan("--push-only", "--git-secret", trust); code != 1 || !strings.Contains(stderr, "hint: no credentials were given") || strings.Contains(stderr, "(check username") {
+		t.Errorf("--push-only without credentials: exit code %d:\n%s", code, stderr)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	gogit "github.com/go-git/go-git/v5"
+
 	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/gitops/access"
 	"github.com/remediate-dev/remediate/gitops/forge"
@@ -27,9 +29,12 @@ type delivery struct {
 	flags *planFlags
 	spec  v1alpha1.PullRequestSpec
 	// secrets are read before anything is planned, so that a wrong flag costs nothing.
-	git, forge, signing, proxy map[string][]byte
+	git, forge, proxy map[string][]byte
+	signer            gogit.Signer
 	// redact hides credentials, once there are any.
 	redact func(string) string
+	// variable is the environment's that credentials are from; empty when it is none.
+	variable string
 }
 
 // deliver prepares what is to become of the plan; nil when nothing is.
@@ -45,16 +50,20 @@ func (a *app) deliver(ctx context.Context, f *planFlags) (*delivery, error) {
 	if f.pr.bundle != "" {
 		return d, emptyFolder(f.pr.bundle)
 	}
+	var signing map[string][]byte
 	for _, s := range []struct {
 		flag, from string
 		to         *map[string][]byte
 	}{
 		{"--git-secret", f.pr.gitSecret, &d.git}, {"--forge-secret", f.pr.forgeSecret, &d.forge},
-		{"--signing-secret", f.pr.signingSecret, &d.signing}, {"--proxy-secret", f.pr.proxySecret, &d.proxy},
+		{"--signing-secret", f.pr.signingSecret, &signing}, {"--proxy-secret", f.pr.proxySecret, &d.proxy},
 	} {
 		if *s.to, err = a.secret(ctx, s.flag, s.from); err != nil {
 			return nil, err
 		}
+	}
+	if d.signer, err = repo.SigningSecret(signing).Signer(); err != nil {
+		return nil, fmt.Errorf("--signing-secret %s: %w", f.pr.signingSecret, err)
 	}
 	return d, nil
 }
@@ -77,18 +86,14 @@ func (d *delivery) run(ctx context.Context, res *remediate.Result) error {
 }
 
 func (d *delivery) propose(ctx context.Context, res *remediate.Result) (*v1alpha1.PullRequestOutcome, error) {
-	signer, err := repo.SigningSecret(d.signing).Signer()
-	if err != nil {
-		return nil, err
-	}
 	t, err := d.target(ctx, res)
 	if err != nil {
 		return nil, err
 	}
 	p := &remediate.Proposer{
 		Forge: t.forge, Remote: &repo.Remote{URL: t.url, Access: t.access},
-		Spec: d.spec, Signer: signer, Cluster: d.clusterName(res, t.place.Name), Base: t.base,
-		Progress: d.progress, Replan: d.replan,
+		Spec: d.spec, Signer: d.signer, Cluster: d.clusterName(res, t.place.Name), Base: t.base,
+		Progress: d.progress, Replan: d.replan(res),
 	}
 	var out *v1alpha1.PullRequestOutcome
 	retry := forge.Retry{Progress: func(s string) { d.progress("%s", s) }}
@@ -107,11 +112,14 @@ func (d *delivery) clusterName(res *remediate.Result, repository string) string 
 	return nameOf(res.ClusterPath(), repository)
 }
 
-// replan plans with the same flags for a fresh clone of the base branch.
-func (d *delivery) replan(ctx context.Context, dir string) (*remediate.Result, error) {
-	opts := d.flags.opts
-	opts.Repo = dir
-	return remediate.Plan(ctx, opts)
+// replan plans with the same flags for a fresh clone of the base branch. Such a
+// clone has no history; what was tried is known from the first plan.
+func (d *delivery) replan(first *remediate.Result) func(context.Context, string) (*remediate.Result, error) {
+	return func(ctx context.Context, dir string) (*remediate.Result, error) {
+		opts := d.flags.opts
+		opts.Repo, opts.Earlier = dir, first
+		return remediate.Plan(ctx, opts)
+	}
 }
 
 func (d *delivery) progress(format string, args ...any) {
@@ -123,7 +131,30 @@ func (d *delivery) masked(err error) error {
 	if own := (*maskedError)(nil); errors.As(err, &own) {
 		return err
 	}
-	return &maskedError{text: report.Line(d.redact(err.Error())), hint: report.Line(d.redact(hintFor(err))), err: err}
+	text, hint := err.Error(), hintFor(err)
+	if p := (*repo.PushError)(nil); errors.As(err, &p) && p.Hint != "" {
+		text = strings.Replace(text, " ("+p.Hint+")", "", 1)
+	}
+	if own := d.credentialsHint(err); own != "" {
+		hint = own
+	}
+	return &maskedError{text: report.Line(d.redact(text)), hint: report.Line(d.redact(hint)), err: err}
+}
+
+// credentialsHint is for a server that takes no credentials of the environment,
+// or none at all: the hints of others speak of a Secret.
+func (d *delivery) credentialsHint(err error) string {
+	p := (*repo.PushError)(nil)
+	byForge := forge.Is(err, forge.Unauthorized)
+	switch {
+	case !byForge && !(errors.As(err, &p) && p.Kind == repo.PushUnauthorized):
+		return ""
+	case d.variable != "" && (byForge || !authenticates(d.git)):
+		return "check that " + d.variable + " holds a token of this server that has not expired"
+	case !authenticates(d.git) && d.forge == nil:
+		return "no credentials were given: name a Secret with them (--git-secret)"
+	}
+	return ""
 }
 
 type maskedError struct {
@@ -158,7 +189,7 @@ func outcomeLine(out *v1alpha1.PullRequestOutcome) string {
 		v1alpha1.PullRequestMerged:    {nothing, "merged already"},
 		v1alpha1.PullRequestHandsOff:  {nothing, "left alone"},
 		v1alpha1.PullRequestHeld:      {nothing, "held"},
-		v1alpha1.PullRequestNoChange:  {nothing, "nothing to do"},
+		v1alpha1.PullRequestNoChange:  {nothing, "nothing proposed"},
 	}
 	w, ok := words[out.Action]
 	if !ok {
@@ -174,8 +205,7 @@ func outcomeLine(out *v1alpha1.PullRequestOutcome) string {
 	if out.Branch != "" {
 		line += " (branch " + out.Branch + ")"
 	}
-	quiet := out.Action == v1alpha1.PullRequestOpened || out.Action == v1alpha1.PullRequestUnchanged
-	if len(out.Because) > 0 && !quiet {
+	if len(out.Because) > 0 && out.Action != v1alpha1.PullRequestOpened {
 		line += ": " + strings.Join(out.Because, "; ")
 	}
 	return line

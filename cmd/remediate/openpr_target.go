@@ -149,7 +149,11 @@ func (d *delivery) place(ctx context.Context, address string) (forge.Place, erro
 	if err != nil {
 		return p, err
 	}
-	return forge.Detect(ctx, client.HTTP(), p)
+	found, err := forge.Detect(ctx, client.HTTP(), p)
+	if forge.Is(err, forge.Unavailable) && !strings.HasPrefix(address, "http") && d.flags.pr.forgeURL == "" {
+		return found, hinted(err.Error(), "the address is SSH's: if the forge's web server has another name or port, give it: --forge-url https://HOST:PORT")
+	}
+	return found, err
 }
 
 // apiPaths lead from a server's web address to its API.
@@ -217,6 +221,7 @@ func (d *delivery) authenticate(ctx context.Context, t *target) error {
 		opts.URL = t.url
 		opts.Git = map[string][]byte{"username": []byte("x-access-token"), "password": []byte(token)}
 		maps.Copy(opts.Git, d.git)
+		d.variable = name
 		d.progress("%s authenticates at %s", name, t.place.Host)
 	}
 	var err error
@@ -231,8 +236,9 @@ func (d *delivery) authenticate(ctx context.Context, t *target) error {
 		return err
 	}
 	if token == "" {
-		return t.access.NoToken()
+		return d.noToken(t)
 	}
+	d.variable = name
 	opts.Forge = map[string][]byte{"token": []byte(token)}
 	if t.access, err = access.New(opts); err != nil {
 		return err
@@ -240,6 +246,16 @@ func (d *delivery) authenticate(ctx context.Context, t *target) error {
 	d.redact = t.access.Redact
 	d.progress("%s authenticates at %s", name, t.place.Host)
 	return nil
+}
+
+// noToken also names the variable that would serve.
+func (d *delivery) noToken(t *target) error {
+	err := t.access.NoToken()
+	hint := hintFor(err)
+	if names := tokenVariables(t.place.Kind); len(names) > 0 {
+		hint += ", or set " + names[0]
+	}
+	return hinted(err.Error(), hint)
 }
 
 // authenticates: the Secret holds more than whom to trust.

@@ -133,13 +133,13 @@ func TestOutcomeLine(t *testing.T) {
 		"✔ opened " + url + " (branch " + branch + ")":                  {Action: v1alpha1.PullRequestOpened, URL: url, Branch: branch, Because: []string{"all is well"}},
 		"✔ pushed (branch " + branch + ")":                              {Action: v1alpha1.PullRequestOpened, Branch: branch},
 		"✔ updated " + url + " (branch " + branch + "): the base moved": {Action: v1alpha1.PullRequestUpdated, URL: url, Branch: branch, Because: []string{"the base moved"}},
-		"► unchanged " + url + " (branch " + branch + ")":               {Action: v1alpha1.PullRequestUnchanged, URL: url, Branch: branch},
+		"► unchanged " + url + " (branch " + branch + "): as it should": {Action: v1alpha1.PullRequestUnchanged, URL: url, Branch: branch, Because: []string{"as it should"}},
 		"► held: one is open; none is free":                             {Action: v1alpha1.PullRequestHeld, Because: []string{"one is open", "none is free"}},
 		"✔ closed " + url + ": fixed otherwise":                         {Action: v1alpha1.PullRequestClosed, URL: url, Because: []string{"fixed otherwise"}},
 		"► merged already " + url:                                       {Action: v1alpha1.PullRequestMerged, URL: url},
 		"► left alone " + url + ": wanda pushed":                        {Action: v1alpha1.PullRequestHandsOff, URL: url, Because: []string{"wanda pushed"}},
-		"► nothing to do: nothing was found":                            {Action: v1alpha1.PullRequestNoChange, Because: []string{"nothing was found"}},
-		"► Later":                                                       {Action: "Later"},
+		"► nothing proposed: nothing was found":                         {Action: v1alpha1.PullRequestNoChange, Because: []string{"nothing was found"}},
+		"► Later": {Action: "Later"},
 	} {
 		if got := outcomeLine(&out); got != want {
 			t.Errorf("%q, want %q", got, want)

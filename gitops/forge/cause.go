@@ -27,9 +27,9 @@ func (c *cause) Unwrap() error { return c.err }
 
 // said is the status and the message: "HTTP 422 Unprocessable Entity: no commits".
 func said(resp *http.Response, message string) string {
-	s := fmt.Sprintf("HTTP %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
-	s = strings.TrimSpace(s)
-	if message != "" {
+	status := strings.TrimSpace(fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
+	s := "HTTP " + status
+	if message != "" && !strings.EqualFold(message, status) && !strings.EqualFold(message, http.StatusText(resp.StatusCode)) {
 		s += ": " + message
 	}
 	return s

@@ -63,6 +63,9 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// Pause is RetryAfter.
+func (e *Error) Pause() time.Duration { return e.RetryAfter }
+
 // Transient says that the same request may work later: the server was busy or
 // out of reach, or something moved under us.
 func (e *Error) Transient() bool {

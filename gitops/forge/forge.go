@@ -34,6 +34,9 @@ type Requests interface {
 type Comments interface {
 	// Comments lists them, oldest first. Review comments on lines are left out.
 	Comments(ctx context.Context, pr PullRequest) ([]Comment, error)
+	// Mine says whether the credentials in use wrote a comment of pr. Whose they
+	// are is asked the first time only.
+	Mine(ctx context.Context, pr PullRequest, c Comment) (bool, error)
 	// Comment writes a new comment when id is empty, else it replaces that one's text.
 	Comment(ctx context.Context, pr PullRequest, id, text string) (Comment, error)
 	// CanWrite says whether a user may push to the repository.
@@ -59,6 +62,9 @@ type Committer interface {
 	// Commit puts a commit on top of parent and points branch to it, which must be
 	// at expect before: "" when it must not exist.
 	Commit(ctx context.Context, c Commit) (hash string, err error)
+	// Made says whether the credentials in use made a commit this way, and nobody
+	// has changed it since.
+	Made(ctx context.Context, hash string) (bool, error)
 }
 
 // State of a pull request.
@@ -120,12 +126,11 @@ type Edit struct {
 // Comment is one comment.
 type Comment struct {
 	// ID is the forge's.
-	ID     string
+	ID string
+	// Author is the login of who wrote it; empty when it is nobody's of this server.
 	Author string
-	// Mine says that the credentials in use wrote it.
-	Mine bool
-	Body string
-	At   time.Time
+	Body   string
+	At     time.Time
 }
 
 // Repository is what a forge says of a repository.

@@ -33,7 +33,7 @@ func (c Classifier) Classify(op string, resp *http.Response, message string, err
 	e.Kind, e.Hint = kindOf(resp, words)
 	switch {
 	case limited(resp, words):
-		e.Kind, e.Hint = RateLimited, "the limit is the account's: use a token of its own, or a GitHub App"
+		e.Kind, e.Hint = RateLimited, "the limit is the account's: give remediate one of its own (on GitHub: a GitHub App)"
 		e.RetryAfter = c.pause(resp)
 		if e.RetryAfter == 0 {
 			e.RetryAfter = defaultPause
@@ -41,7 +41,8 @@ func (c Classifier) Classify(op string, resp *http.Response, message string, err
 	case e.Kind == Unavailable:
 		e.RetryAfter = c.pause(resp)
 	case e.Kind == Moved:
-		e.Hint = movedHint(resp)
+		// What is said is an address, and the hint has it.
+		e.Err, e.Hint = &cause{said(resp, ""), err}, movedHint(resp)
 	}
 	return e
 }

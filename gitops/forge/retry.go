@@ -102,11 +102,12 @@ func (r Retry) later(ctx context.Context, pause time.Duration, err error) error 
 	return nil
 }
 
-// askedFor is how long the server wants to be left alone; 0 when it did not say.
+// askedFor is how long the server wants to be left alone, by the error's method
+// Pause; 0 when it did not say.
 func askedFor(err error) time.Duration {
-	var e *Error
+	var e interface{ Pause() time.Duration }
 	if errors.As(err, &e) {
-		return e.RetryAfter
+		return e.Pause()
 	}
 	return 0
 }

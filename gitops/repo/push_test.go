@@ -363,6 +363,8 @@ func TestReadOnlyDeployKey(t *testing.T) {
 	c := change(t, w, "x: 1\n")
 	keys.ReadOnly()
 	pushError(t, w.Push(t.Context(), c.Hash, "topic", ""), repo.PushForbidden, "marked as read only", "right to write")
+	keys.BlankLine()
+	pushError(t, w.Push(t.Context(), c.Hash, "topic", ""), repo.PushForbidden, "refused the key", "right to write")
 	_, err := remoteAt(t, keys.CloneURL("acme/gone"), keys.Secret()).Refs(t.Context())
 	pushError(t, err, repo.PushNotFound)
 }

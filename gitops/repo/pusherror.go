@@ -7,13 +7,17 @@ import (
 	"io/fs"
 	"net/http"
 	"strings"
+	"time"
 	"unicode"
 
 	fluxgit "github.com/fluxcd/pkg/git"
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+
+	"github.com/remediate-dev/remediate/gitops/forge"
 )
 
 // PushKind says what went wrong with a Git server, as far as that decides what
@@ -62,6 +66,8 @@ type PushError struct {
 	Said string
 	// Hint is what the reader does next.
 	Hint string
+	// RetryAfter is how long the server wants to be left alone; 0 when it did not say.
+	RetryAfter time.Duration
 
 	cause error
 }
@@ -83,6 +89,9 @@ func (e *PushError) Error() string {
 
 // Unwrap gives the cause, whose text can hold anything: do not show it.
 func (e *PushError) Unwrap() error { return e.cause }
+
+// Pause is RetryAfter.
+func (e *PushError) Pause() time.Duration { return e.RetryAfter }
 
 // Transient says that the same step may work later.
 func (e *PushError) Transient() bool {
@@ -123,12 +132,17 @@ func (r *Remote) failure(ctx context.Context, op, branch string, err error) erro
 		err = hidden.Err
 	}
 	kind, said := verdict(err)
+	if kind == PushUnavailable && !strings.HasPrefix(r.URL, "http") && blank(err) {
+		kind, said = PushForbidden, "the server refused the key and did not speak Git"
+	}
+	hint := hints()[kind]
 	if ctx.Err() != nil {
 		// What was cut short looks like anything.
 		err = errors.Join(ctx.Err(), err)
 		kind, said = PushUnavailable, "no answer in time"
+		hint = hints()[kind]
 		if errors.Is(ctx.Err(), context.Canceled) {
-			said = "canceled"
+			said, hint = "canceled", "it was stopped; run it again"
 		}
 	}
 	var unread *errAccess
@@ -137,7 +151,7 @@ func (r *Remote) failure(ctx context.Context, op, branch string, err error) erro
 	}
 	return &PushError{
 		Kind: kind, Op: op, URL: Redact(r.URL), Branch: branch,
-		Said: r.show(said), Hint: hints()[kind], cause: err,
+		Said: r.show(said), Hint: hint, RetryAfter: pause(err), cause: err,
 	}
 }
 
@@ -181,12 +195,13 @@ func oneLine(text string, max int) string {
 
 func hints() map[PushKind]string {
 	return map[PushKind]string{
-		PushUnauthorized: "check username and password, bearerToken or identity in the Secret: expired, revoked, or of another server?",
+		PushUnauthorized: "check username and password, bearerToken or identity in the Secret; they may be expired, revoked or of another server",
 		PushForbidden:    "give the token or the deploy key the right to write to this repository",
 		PushProtected:    "allow the bot to push branches below remediate/, or change the rule or hook that declined it",
 		PushNotFound:     "check the address and the branch; a private repository looks like this to credentials without access",
 		PushRelocated:    "put the new address into GitRepository.spec.url",
 		PushArchived:     "unarchive the repository, or point the GitRepository to the one in use",
+		PushUnavailable:  "try again later; check that this host reaches the server",
 		PushUntrusted:    "put the server's CA into ca.crt or its host key into known_hosts of the Secret, after comparing it with what the operator publishes",
 	}
 }
@@ -221,6 +236,25 @@ func verdict(err error) (PushKind, string) {
 	return ofText(err)
 }
 
+// blank: Gitea and Forgejo refuse over SSH with an empty line where Git's answer
+// would be (cmd/serv.go, fail), and go-git then does not read what they say beside it.
+func blank(err error) bool { return strings.Contains(err.Error(), pktline.ErrInvalidPktLen.Error()) }
+
+// pause is what a server that is busy asks for. Of a refusal (403) go-git keeps
+// the words only.
+func pause(err error) time.Duration {
+	var answer *githttp.Err
+	switch {
+	case errors.As(err, &answer) && answer.Response != nil:
+		return forge.Classify("", answer.Response, "", nil).RetryAfter
+	case strings.Contains(strings.ToLower(err.Error()), overLimit):
+		return time.Minute
+	}
+	return 0
+}
+
+const overLimit = "rate limit"
+
 // after is what an error says after what it is.
 func after(err, is error) string {
 	_, said, _ := strings.Cut(err.Error(), is.Error())
@@ -245,6 +279,7 @@ func ofWords(said string, otherwise PushKind) PushKind {
 		part string
 		kind PushKind
 	}{
+		{overLimit, PushUnavailable},
 		{"archived", PushArchived},
 		{"repository is read-only", PushArchived},
 		{"is in read-only mode", PushArchived},

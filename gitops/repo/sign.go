@@ -22,19 +22,19 @@ func (s SigningSecret) Signer() (git.Signer, error) {
 	case s == nil:
 		return nil, nil
 	case len(pgp) > 0 && len(ssh) > 0:
-		return nil, errors.New("signing Secret: it has both git.asc (OpenPGP) and identity (SSH); keep one of them")
+		return nil, errors.New("Secret with the signing key: it has both git.asc (OpenPGP) and identity (SSH); keep one of them")
 	case len(pgp) > 0:
 		return openPGP(pgp, s["passphrase"])
 	case len(ssh) > 0:
 		return sshSigner(ssh, s["password"])
 	}
-	return nil, errors.New("signing Secret: it has neither git.asc, an armored OpenPGP private key, nor identity, an SSH private key")
+	return nil, errors.New("Secret with the signing key: it has neither git.asc, an armored OpenPGP private key, nor identity, an SSH private key")
 }
 
 func openPGP(armored, passphrase []byte) (git.Signer, error) {
 	ring, err := openpgp.ReadArmoredKeyRing(bytes.NewReader(armored))
 	if err != nil {
-		return nil, fmt.Errorf("signing Secret: git.asc is not an armored OpenPGP key: %w", err)
+		return nil, fmt.Errorf("Secret with the signing key: git.asc is not an armored OpenPGP key: %w", err)
 	}
 	for _, e := range ring {
 		if e.PrivateKey == nil {
@@ -45,7 +45,7 @@ func openPGP(armored, passphrase []byte) (git.Signer, error) {
 		}
 		return signature.NewOpenPGPSigner(e)
 	}
-	return nil, errors.New("signing Secret: git.asc has no private key, only public ones; export it with gpg --export-secret-keys --armor")
+	return nil, errors.New("Secret with the signing key: git.asc has no private key, only public ones; export it with gpg --export-secret-keys --armor")
 }
 
 // unlock decrypts a key and those that belong to it.
@@ -58,10 +58,10 @@ func unlock(e *openpgp.Entity, passphrase []byte) error {
 		return nil
 	}
 	if len(passphrase) == 0 {
-		return errors.New("signing Secret: git.asc is locked and there is no key passphrase")
+		return errors.New("Secret with the signing key: git.asc is locked and there is no key passphrase")
 	}
 	if err := e.DecryptPrivateKeys(passphrase); err != nil {
-		return errors.New("signing Secret: passphrase does not open git.asc")
+		return errors.New("Secret with the signing key: passphrase does not open git.asc")
 	}
 	return nil
 }
@@ -70,11 +70,11 @@ func sshSigner(identity, password []byte) (git.Signer, error) {
 	signer, err := signature.NewSSHSigner(identity, password)
 	switch {
 	case errors.Is(err, signature.ErrSSHPassphraseRequired):
-		return nil, errors.New("signing Secret: identity is locked and there is no key password")
+		return nil, errors.New("Secret with the signing key: identity is locked and there is no key password")
 	case err != nil && len(password) > 0:
-		return nil, fmt.Errorf("signing Secret: identity cannot be read; does password open it? %w", err)
+		return nil, fmt.Errorf("Secret with the signing key: identity cannot be read; does password open it? %w", err)
 	case err != nil:
-		return nil, fmt.Errorf("signing Secret: identity cannot be read: %w", err)
+		return nil, fmt.Errorf("Secret with the signing key: identity cannot be read: %w", err)
 	}
 	return signer, nil
 }

@@ -35,6 +35,20 @@ func mdText(s string) string { return mdSpans(line(s), false) }
 // mdCell is mdText for a cell of a table.
 func mdCell(s string) string { return mdSpans(line(s), true) }
 
+// htmlSpecial escapes what a line of HTML within Markdown would be taken for.
+var htmlSpecial = strings.NewReplacer(
+	`<`, `&lt;`, `>`, `&gt;`, `&`, `&amp;`, `"`, `&quot;`, `$`, `&dollar;`, "`", `&grave;`, `\`, `&bsol;`, `[`, `&lbrack;`, `]`, `&rbrack;`,
+	`@`, `@`+gap, `#`, `#`+gap, `://`, `:`+gap+`//`,
+)
+
+// mdSummary escapes s for the title of a folded part, where Markdown is not read
+// and forges make links all the same.
+func mdSummary(s string) string {
+	s = mdReference.ReplaceAllString(line(s), "${1}${3}${5}\x00${2}${4}${6}")
+	s = mdEmoji.ReplaceAllString(s, ":\x00${1}:")
+	return strings.ReplaceAll(htmlSpecial.Replace(s), "\x00", gap)
+}
+
 func mdSpans(s string, cell bool) string {
 	var b strings.Builder
 	for _, sp := range spans(s) {

@@ -99,6 +99,7 @@ func mdLongest(blocks []block, texts []string, keep []int) int {
 const brief = 500
 
 func mdBrief(s string) string     { return mdText(clip(line(s), brief)) }
+func mdSentence(s string) string  { return mdText(sentence(clip(line(s), brief))) }
 func mdBriefCell(s string) string { return mdCell(clip(line(s), brief)) }
 
 func mdFirstScreen(v *view) []block {
@@ -107,7 +108,7 @@ func mdFirstScreen(v *view) []block {
 	}
 	blocks := []block{{head: []string{
 		"### Cause", "",
-		mdBrief(orElse(v.cause.Summary, v.cause.Signature)), "",
+		mdSentence(orElse(v.cause.Summary, v.cause.Signature)), "",
 		fmt.Sprintf("%s · %s · %s", mdBrief(string(v.cause.Severity)), mdBrief(string(v.cause.Confidence)), mdCode(clip(line(v.cause.Signature), brief))),
 	}}}
 	if v.best == nil {
@@ -141,23 +142,40 @@ func mdAbstained(p *v1alpha1.Plan) []string {
 func supplyMarkdown(p *v1alpha1.Plan) string { return mdText(supply(p.Facts.Unknown)) }
 
 func mdChange(c *v1alpha1.Candidate) block {
-	b := block{head: []string{"### Change", "", mdBrief(c.Title), "", "| | before | after |", "|---|---|---|"}}
-	for _, change := range c.Changes {
-		b.items = append(b.items, fmt.Sprintf("| %s | %s | %s |", mdCodeCell(clip(line(change.Path), brief)), mdValue(change.From), mdValue(change.To)))
-	}
-	for i, e := range c.Proof.Flows.Examples {
-		if i == 4 {
-			break
-		}
-		flow := clip(line(e.From), brief) + " → " + line(e.To) + ", " + line(e.Family)
-		b.items = append(b.items, fmt.Sprintf("| %s | %s | %s |", mdBriefCell(flow), mdBriefCell(e.Before), mdBriefCell(e.After)))
-	}
+	b := block{head: []string{"### Change", "", mdBrief(c.Title), "", "| | before | after |", "|---|---|---|"}, items: mdValues(c.Changes)}
+	examples := c.Proof.Flows.Examples
+	b.items = append(b.items, mdFlows(examples[:min(4, len(examples))])...)
 	b.items = append(b.items, fmt.Sprintf("| all flow classes | | **%s** |", flows(c.Proof.Flows)))
 	b.tail = append(mdChains(c), "", "Proof: "+mdBrief(proof(c.Proof))+".")
-	for _, note := range c.Proof.Notes[:min(3, len(c.Proof.Notes))] {
-		b.tail = append(b.tail, "- "+mdBrief(note))
-	}
+	b.tail = append(b.tail, mdNotes(c.Proof)...)
 	return b
+}
+
+// mdValues are rows of values, before and after.
+func mdValues(changes []v1alpha1.Change) []string {
+	var rows []string
+	for _, c := range changes {
+		rows = append(rows, mdRow(mdCodeCell(clip(line(c.Path), brief)), mdValue(c.From), mdValue(c.To)))
+	}
+	return rows
+}
+
+// mdFlows are rows of flows, before and after.
+func mdFlows(examples []v1alpha1.FlowExample) []string {
+	var rows []string
+	for _, e := range examples {
+		flow := clip(line(e.From), brief) + " → " + line(e.To) + ", " + line(e.Family)
+		rows = append(rows, mdRow(mdBriefCell(flow), mdBriefCell(e.Before), mdBriefCell(e.After)))
+	}
+	return rows
+}
+
+func mdNotes(p v1alpha1.Proof) []string {
+	var lines []string
+	for _, note := range p.Notes[:min(3, len(p.Notes))] {
+		lines = append(lines, "- "+mdBrief(note))
+	}
+	return lines
 }
 
 // mdChains says who sets each value where several sources have a say.
@@ -193,12 +211,12 @@ func mdRisk(v *view) block {
 		}
 	}
 	c := v.best
-	add(mdBrief(c.Rollout.Note))
+	add(mdSentence(c.Rollout.Note))
 	if r := restart(c.Rollout); r != "" {
 		add("Needs: " + mdBrief(r) + ".")
 	}
 	for _, s := range sideEffects(c) {
-		add(mdBrief(s))
+		add(mdSentence(s))
 	}
 	for _, k := range copyLines(c, 6) {
 		add(mdBrief(k.text))
@@ -212,10 +230,10 @@ func mdRisk(v *view) block {
 	if t := tried(c.Tried); t != "" {
 		add("This state was live before: " + mdBrief(t))
 	}
-	if v.plan.Delivery.FluxAffected {
-		add("**" + mdBrief(v.plan.Delivery.How) + "**")
+	if v.plan.Delivery.FluxAffected && v.plan.Delivery.How != "" {
+		add("**" + mdSentence(v.plan.Delivery.How) + "**")
 	} else {
-		add(mdBrief(v.plan.Delivery.How))
+		add(mdSentence(v.plan.Delivery.How))
 	}
 	for _, way := range v.plan.Delivery.Ways {
 		b.items = append(b.items, fmt.Sprintf("  - %s %s: %s", wayMark(way.Open), mdBrief(way.Way), mdBrief(way.Because)))

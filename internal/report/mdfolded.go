@@ -120,7 +120,7 @@ func mdOffer(c *v1alpha1.Candidate) block {
 	}
 	lines := diffLines(c.Rollout.Offer.Diff, 200)
 	fence := fenceFor(lines)
-	return block{title: "Offered beside it, not part of the change: " + mdBrief(c.Rollout.Offer.Title), head: []string{fence + "diff"}, items: lines, tail: []string{fence}}
+	return block{title: "Offered beside it, not part of the change: " + mdSummary(clip(line(c.Rollout.Offer.Title), brief)), head: []string{fence + "diff"}, items: lines, tail: []string{fence}}
 }
 
 func mdCandidates(p *v1alpha1.Plan) block {

@@ -56,6 +56,21 @@ func merged(spans []span) []span {
 	return out
 }
 
+// firstWord is a plain word at a sentence's start, and none like kube-proxy.
+var firstWord = regexp.MustCompile(`^[a-z]+(\s|$)`)
+
+// sentence begins s with a capital letter, where it begins with a plain word, and
+// ends it with a full stop, where nothing else ends it.
+func sentence(s string) string {
+	if firstWord.MatchString(s) {
+		s = strings.ToUpper(s[:1]) + s[1:]
+	}
+	if s == "" || strings.ContainsAny(s[len(s)-1:], ".!?:") || strings.HasSuffix(s, "…") {
+		return s
+	}
+	return s + "."
+}
+
 // words finds the code words of a piece of prose.
 func words(s string) []span {
 	var out []span
@@ -86,7 +101,7 @@ func trimWord(s string, from, to int) (int, int) {
 	for from < to && strings.IndexByte(`.,:;!?`, s[to-1]) >= 0 && !strings.HasSuffix(s[from:to], "::") {
 		to--
 	}
-	for from < to && strings.IndexByte(`("'[`, s[from]) >= 0 && !strings.Contains(s[from:to], "]:") {
+	for from < to && strings.IndexByte(`("'[!`, s[from]) >= 0 && !strings.Contains(s[from:to], "]:") {
 		from++
 	}
 	for from < to && strings.IndexByte(`)"'].,;`, s[to-1]) >= 0 && !closes(s[from:to]) {

@@ -72,7 +72,7 @@ func TestPullRequestFirstScreen(t *testing.T) {
 	if !ok {
 		t.Fatal("nothing is folded")
 	}
-	if n := rendered(first, 120); n > 45 {
+	if n := rendered(first, 120); n > 38 {
 		t.Errorf("the first screen has %d lines of 120 columns", n)
 	}
 	for _, want := range []string{"### Cause", "is outside", "### Change", "| before | after |", "`fd00:101::/48` | `fd00:101::/38`",
@@ -99,11 +99,11 @@ func TestPullRequestFoldsLongRisks(t *testing.T) {
 	}
 	_, body := pullRequest(t, p, PullRequestOptions{})
 	first, folded, _ := strings.Cut(body, "<details>")
-	if n := rendered(first, 120); n > 45 {
+	if n := rendered(first, 120); n > 40 {
 		t.Errorf("the first screen has %d lines", n)
 	}
 	for i := range 20 {
-		if want := fmt.Sprintf("- side effect %d\n", i); !strings.Contains(body, want) {
+		if want := fmt.Sprintf("- Side effect %d.\n", i); !strings.Contains(body, want) {
 			t.Errorf("%q is lost", want)
 		}
 	}
@@ -112,6 +112,42 @@ func TestPullRequestFoldsLongRisks(t *testing.T) {
 	}
 	if !strings.Contains(folded, "More on risk and rollout") {
 		t.Error("the rest is not folded")
+	}
+}
+
+// What merging alone does not do comes before the other risks.
+func TestPullRequestSaysFirstThatFluxIsCut(t *testing.T) {
+	p := incident(t)
+	_, body := pullRequest(t, p, PullRequestOptions{})
+	if _, risk, _ := strings.Cut(body, "### Risk and rollout\n\n"); !strings.HasPrefix(risk, "- **Flux cannot reconcile") {
+		t.Errorf("risk begins with %.100q", risk)
+	}
+	p.Delivery.FluxAffected = false
+	p.Delivery.How = "merge it, Flux does the rest"
+	_, body = pullRequest(t, p, PullRequestOptions{})
+	if !strings.Contains(body, "\n- Merge it, Flux does the rest.\n\n### How to verify") {
+		t.Errorf("the usual way is not the last of the risks:\n%s", body)
+	}
+}
+
+// Two flows are shown; the others are not lost.
+func TestPullRequestFoldsFlows(t *testing.T) {
+	p := incident(t)
+	var all []v1alpha1.FlowExample
+	for i := range 6 {
+		all = append(all, v1alpha1.FlowExample{From: fmt.Sprintf("pod a%d", i), To: "pod b", Family: "IPv6", Before: "dropped", After: "delivered"})
+	}
+	p.Candidates[0].Proof.Flows.Examples = all
+	_, body := pullRequest(t, p, PullRequestOptions{})
+	first, folded, _ := strings.Cut(body, "<details>")
+	for i := range 6 {
+		want := fmt.Sprintf("| pod a%d → pod b, IPv6 | dropped | delivered |", i)
+		if strings.Contains(first, want) != (i < 2) || strings.Contains(folded, want) != (i >= 2) {
+			t.Errorf("flow %d stands in the wrong place", i)
+		}
+	}
+	if !strings.Contains(first, "Proof: **fixed 12 · broken 0 · unchanged 40** flow classes; chart rendered, agents start.") {
+		t.Errorf("the proof is not in sight:\n%s", first)
 	}
 }
 

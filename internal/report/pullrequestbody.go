@@ -11,15 +11,17 @@ import (
 // Of the first screen of a pull request: how many sentences of a kind stay in
 // sight. The rest is folded, and said to be.
 const (
+	prFlows = 2
 	prRisks = 6
 	prWays  = 2
 )
 
 // prBlocks are the first screen and the folded rest.
 func prBlocks(v *view, o PullRequestOptions) []block {
+	change, moreFlows := prChange(v.best)
 	risk, moreRisk := prRisk(v)
-	blocks := []block{prCause(v, o.Draft), mdChange(v.best), risk, prVerify(v.plan.Commands)}
-	for _, b := range []block{moreRisk, prDelivery(v.plan.Delivery)} {
+	blocks := []block{prCause(v, o.Draft), change, risk, prVerify(v.plan.Commands)}
+	for _, b := range []block{moreRisk, prDelivery(v.plan.Delivery), moreFlows} {
 		if len(b.items) > 0 {
 			blocks = append(blocks, b)
 		}
@@ -38,7 +40,7 @@ func prCause(v *view, draft bool) block {
 	if f == nil {
 		f = &v1alpha1.Finding{Summary: v.best.Title, Signature: strings.Join(v.best.Fixes, ", ")}
 	}
-	b := block{head: []string{"### Cause", "", mdBrief(orElse(f.Summary, f.Signature)), ""}}
+	b := block{head: []string{"### Cause", "", mdSentence(orElse(f.Summary, f.Signature)), ""}}
 	var about []string
 	for _, s := range []string{mdBrief(string(f.Severity)), mdBrief(string(f.Confidence)), mdCode(clip(line(f.Signature), brief))} {
 		if s != "" {
@@ -62,7 +64,24 @@ func draftReason(c v1alpha1.Confidence) string {
 	return "A draft, because drafts are asked for. Mark it as ready when it is."
 }
 
-// prRisk shows what comes first of risk and rollout, and folds the rest.
+// prChange shows the values and a few flows, and folds the other flows. What the
+// change is in words is the title.
+func prChange(c *v1alpha1.Candidate) (shown, folded block) {
+	examples := c.Proof.Flows.Examples
+	n := min(prFlows, len(examples))
+	shown = block{
+		head:  []string{"### Change", "", "| | before | after |", "|---|---|---|"},
+		items: append(mdValues(c.Changes), mdFlows(examples[:n])...),
+		tail:  append(mdChains(c), "", fmt.Sprintf("Proof: **%s** flow classes; %s.", flows(c.Proof.Flows), mdBrief(proof(c.Proof)))),
+	}
+	shown.tail = append(shown.tail, mdNotes(c.Proof)...)
+	folded = mdTable("More flows, before and after", "flow", "before", "after")
+	folded.items = mdFlows(examples[n:])
+	return shown, folded
+}
+
+// prRisk shows what comes first of risk and rollout, and folds the rest. That
+// Flux cannot bring the change comes before everything.
 func prRisk(v *view) (shown, folded block) {
 	b := mdRisk(v)
 	items := slices.DeleteFunc(b.items, func(s string) bool { return strings.HasPrefix(s, "  - ") })
@@ -73,6 +92,9 @@ func prRisk(v *view) (shown, folded block) {
 		last := len(items) - 1
 		folded = block{title: "More on risk and rollout", items: items[n-1 : last]}
 		items = slices.Concat(items[:n-1], items[last:], []string{fmt.Sprintf("- %d more below, folded.", last-n+1)})
+	}
+	if v.plan.Delivery.FluxAffected && v.plan.Delivery.How != "" {
+		items = slices.Concat(items[n-1:n], items[:n-1], items[n:])
 	}
 	b.items = items
 	return b, folded

@@ -33,6 +33,7 @@ type GitSSH struct {
 	key      ssh.Signer
 	user     ssh.PublicKey
 	readOnly atomic.Bool
+	blank    atomic.Bool
 	stall    atomic.Bool
 
 	mu    sync.Mutex
@@ -78,6 +79,10 @@ func (s *GitSSH) Secret() map[string][]byte {
 
 // ReadOnly makes the key a deploy key that may not write.
 func (s *GitSSH) ReadOnly() { s.readOnly.Store(true) }
+
+// BlankLine has refusals begin with an empty line where Git's answer would be, as
+// those of Gitea and Forgejo do.
+func (s *GitSSH) BlankLine() { s.blank.Store(true) }
 
 // Stall takes connections from now on and says nothing.
 func (s *GitSSH) Stall() { s.stall.Store(true) }
@@ -184,6 +189,9 @@ func (s *GitSSH) exec(channel ssh.Channel, command string) int {
 		return 1
 	}
 	if verb == "git-receive-pack" && s.readOnly.Load() {
+		if s.blank.Load() {
+			_, _ = fmt.Fprintln(channel)
+		}
 		_, _ = fmt.Fprintln(channel.Stderr(), "ERROR: The key you are authenticating with has been marked as read only.")
 		return 1
 	}

@@ -1,6 +1,7 @@
 package testbed
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"syscall"
+	"time"
 )
 
 // process is a running server. It ends when the test does, however that ends.
@@ -20,6 +22,11 @@ type process struct {
 
 // startProcess runs a binary with its output in dir/NAME.log.
 func startProcess(dir, binary string, args ...string) (*process, error) {
+	return startProcessWith(nil, dir, binary, args...)
+}
+
+// startProcessWith adds to the environment.
+func startProcessWith(env []string, dir, binary string, args ...string) (*process, error) {
 	name := filepath.Base(binary)
 	p := &process{name: name, log: filepath.Join(dir, name+".log"), done: make(chan struct{})}
 	out, err := os.Create(p.log)
@@ -28,7 +35,7 @@ func startProcess(dir, binary string, args ...string) (*process, error) {
 	}
 	p.cmd = exec.Command(binary, args...)
 	p.cmd.Dir = dir
-	p.cmd.Env = processEnv(dir)
+	p.cmd.Env = append(processEnv(dir), env...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.SysProcAttr = diesWithParent()
 	started := make(chan error, 1)
@@ -64,12 +71,46 @@ func (p *process) stop() error {
 	return nil
 }
 
-// freeze halts the process: its port takes connections and nothing answers.
+// freeze halts the process: its port takes connections and nothing answers. A
+// signal is sent before it is obeyed, so it waits until each thread stands.
 func (p *process) freeze() error {
 	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		return fmt.Errorf("freeze %s: %w", p.name, err)
 	}
-	return nil
+	for !p.ended() {
+		halted, err := allHalted(p.cmd.Process.Pid)
+		if err != nil {
+			return fmt.Errorf("freeze %s: %w", p.name, err)
+		}
+		if halted {
+			return nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return fmt.Errorf("freeze %s: it has ended\n%s", p.name, p.says())
+}
+
+// allHalted reads the state of a process's threads: proc_pid_stat(5), field 3.
+func allHalted(pid int) (bool, error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil {
+		return false, err
+	}
+	for _, thread := range threads {
+		text, err := os.ReadFile(thread)
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		// The name, in brackets, may hold anything.
+		after := text[bytes.LastIndexByte(text, ')')+1:]
+		if !bytes.HasPrefix(after, []byte(" T")) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 func (p *process) ended() bool {

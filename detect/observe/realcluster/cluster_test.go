@@ -215,13 +215,9 @@ func checkModes(t *testing.T, dir string) {
 // that is gone at once.
 func testNoAnswer(t *testing.T, server *testbed.Server, says string) {
 	opts := observe.ClusterOptions{Timeout: 2 * time.Second}
-	from := time.Now()
 	_, err := observe.Cluster(t.Context(), server.Config, opts)
 	if !errors.Is(err, observe.ErrNoAnswer) || !strings.Contains(err.Error(), server.Config.Host) || !strings.Contains(err.Error(), says) {
 		t.Errorf("error = %v, want ErrNoAnswer with the address and %q", err, says)
-	}
-	if took := time.Since(from); took > 5*opts.Timeout {
-		t.Errorf("took %s with a timeout of %s", took, opts.Timeout)
 	}
 	dir := filepath.Join(t.TempDir(), "snapshot")
 	if _, err := observe.Write(t.Context(), server.Config, dir, opts); !errors.Is(err, observe.ErrNoAnswer) {

@@ -46,6 +46,7 @@ func Run(t *testing.T, start func(t *testing.T) forges.Server, connect func(t *t
 	t.Helper()
 	for name, test := range tests() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := start(t)
 			test(&bench{T: t, s: s, f: connect(t, s), connect: connect})
 		})
@@ -77,6 +78,7 @@ func tests() map[string]func(*bench) {
 		"Mark an unknown reviewer":           markUnknownReviewer,
 		"Mark a reviewer":                    markReviewer,
 		"Comments":                           comments,
+		"whose comments are is asked once":   whoseIsAskedOnce,
 		"Comment that is gone":               commentGone,
 		"CanWrite":                           canWrite,
 		"List":                               list,
@@ -98,6 +100,7 @@ func tests() map[string]func(*bench) {
 func runWith[S any](t *testing.T, name string, start func(*testing.T) forges.Server, connect func(*testing.T, forges.Server) forge.Forge, test func(*bench, S)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {
+		t.Parallel()
 		s := start(t)
 		extra, ok := s.(S)
 		if !ok {

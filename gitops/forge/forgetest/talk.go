@@ -105,12 +105,12 @@ func comments(b *bench) {
 	}
 	b.s.CommentPR(b, b.s.Reader(), pr.Number, "/remediate reject no")
 	mine, err := b.f.Comment(b.Context(), pr, "", "first")
-	if err != nil || !mine.Mine || mine.ID == "" || mine.Body != "first" {
+	if err != nil || !b.mine(pr, mine) || mine.ID == "" || mine.Body != "first" {
 		b.Fatalf("%+v, %v", mine, err)
 	}
 	b.s.CommentPR(b, b.s.Writer(), pr.Number, "/remediate snooze 7d")
 	again, err := b.f.Comment(b.Context(), pr, mine.ID, "second")
-	if err != nil || again.ID != mine.ID || again.Body != "second" || !again.Mine {
+	if err != nil || again.ID != mine.ID || again.Body != "second" || !b.mine(pr, again) {
 		b.Errorf("%+v, %v", again, err)
 	}
 	all, err := b.f.Comments(b.Context(), pr)
@@ -119,16 +119,44 @@ func comments(b *bench) {
 	}
 	for i, want := range []forge.Comment{
 		{Author: b.s.Reader(), Body: "/remediate reject no"},
-		{Author: b.s.Bot(), Body: "second", Mine: true, ID: mine.ID},
+		{Author: b.s.Bot(), Body: "second", ID: mine.ID},
 		{Author: b.s.Writer(), Body: "/remediate snooze 7d"},
 	} {
 		got := all[i]
-		if got.Author != want.Author || got.Body != want.Body || got.Mine != want.Mine || !recent(got.At) || want.ID != "" && got.ID != want.ID {
+		if got.Author != want.Author || got.Body != want.Body || b.mine(pr, got) != (i == 1) || !recent(got.At) || want.ID != "" && got.ID != want.ID {
 			b.Errorf("comment %d: %+v, want %+v", i, got, want)
 		}
 	}
 	if got := b.shown().Comments; !slices.Equal(got, []string{"/remediate reject no", "second", "/remediate snooze 7d"}) {
 		b.Errorf("the forge shows %q", got)
+	}
+}
+
+func (b *bench) mine(pr forge.PullRequest, c forge.Comment) bool {
+	b.Helper()
+	mine, err := b.f.Mine(b.Context(), pr, c)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return mine
+}
+
+// whoseIsAskedOnce: reading comments does not need to know who we are.
+func whoseIsAskedOnce(b *bench) {
+	pr := b.open(nil)
+	b.s.CommentPR(b, b.s.Reader(), pr.Number, "text")
+	fresh := b.connect(b.T, b.s)
+	b.s.Requests()
+	all, err := fresh.Comments(b.Context(), pr)
+	if n := b.s.Requests(); err != nil || len(all) != 1 || n != 1 {
+		b.Fatalf("%+v, %v, %d requests", all, err, n)
+	}
+	nobodys := forge.Comment{Body: "moved here from elsewhere"}
+	for i, c := range []forge.Comment{all[0], nobodys} {
+		mine, err := fresh.Mine(b.Context(), pr, c)
+		if n := b.s.Requests(); err != nil || mine || n != 1-i {
+			b.Errorf("%+v: mine %v, %v, %d requests", c, mine, err, n)
+		}
 	}
 }
 

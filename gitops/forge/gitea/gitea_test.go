@@ -74,7 +74,6 @@ func TestRequests(t *testing.T) {
 	count("new, in a repository without the labels", 9, propose)
 	count("unchanged", 2, unchanged)
 	s.CommentPR(t, s.Writer(), pr.Number, "text")
-	count("the first comment", 3, unchanged)
 	count("unchanged, with a comment", 2, unchanged)
 	s.ClosePR(t, pr.Number)
 	count("new, with the labels there", 6, propose)
@@ -175,6 +174,9 @@ func TestScopes(t *testing.T) {
 		_, err := f.Open(t.Context(), request())
 		if !forge.Is(err, forge.Forbidden) {
 			_, err = f.Comments(t.Context(), pr)
+		}
+		if err == nil {
+			_, err = f.Mine(t.Context(), pr, forge.Comment{Author: s.Writer()})
 		}
 		var e *forge.Error
 		if !errors.As(err, &e) || e.Kind != forge.Forbidden || !strings.Contains(e.Hint, Scopes) {
@@ -337,6 +339,10 @@ func TestOddAnswers(t *testing.T) {
 		"List":     func(f *repository) error { _, err := f.List(t.Context(), time.Time{}); return err },
 		"Open":     func(f *repository) error { _, err := f.Open(t.Context(), request()); return err },
 		"Comments": func(f *repository) error { _, err := f.Comments(t.Context(), forge.PullRequest{Number: 1}); return err },
+		"Mine": func(f *repository) error {
+			_, err := f.Mine(t.Context(), forge.PullRequest{Number: 1}, forge.Comment{})
+			return err
+		},
 		"Comment": func(f *repository) error {
 			_, err := f.Comment(t.Context(), forge.PullRequest{Number: 1}, "", "x")
 			return err
@@ -382,9 +388,10 @@ func TestMigratedCommentIsNobodys(t *testing.T) {
 	if err != nil || len(all) != 3 {
 		t.Fatalf("%+v, %v", all, err)
 	}
-	for i, want := range []forge.Comment{{ID: "1", Body: "a"}, {ID: "2", Body: "b"}, {ID: "3", Body: "c", Author: "Bot", Mine: true}} {
-		if all[i] != want {
-			t.Errorf("%+v, want %+v", all[i], want)
+	for i, want := range []forge.Comment{{ID: "1", Body: "a"}, {ID: "2", Body: "b"}, {ID: "3", Body: "c", Author: "Bot"}} {
+		mine, err := f.Mine(t.Context(), forge.PullRequest{Number: 1}, all[i])
+		if all[i] != want || err != nil || mine != (i == 2) {
+			t.Errorf("%+v, mine %v, %v; want %+v", all[i], mine, err, want)
 		}
 	}
 }

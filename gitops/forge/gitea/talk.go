@@ -15,7 +15,7 @@ import (
 	"github.com/remediate-dev/remediate/gitops/forge"
 )
 
-// Comments asks who we are as well, the first time that there is a comment.
+// Comments is [forge.Comments].
 func (r *repository) Comments(ctx context.Context, pr forge.PullRequest) ([]forge.Comment, error) {
 	op := fmt.Sprintf("read the comments of pull request %d of %s", pr.Number, r)
 	c, err := r.client(ctx, op)
@@ -26,16 +26,23 @@ func (r *repository) Comments(ctx context.Context, pr forge.PullRequest) ([]forg
 	if err != nil || len(all) == 0 {
 		return nil, err
 	}
-	me, err := r.login(c, op)
-	if err != nil {
-		return nil, err
-	}
 	out := make([]forge.Comment, 0, len(all))
 	for _, one := range all {
-		out = append(out, comment(one, me))
+		out = append(out, comment(one))
 	}
 	slices.SortStableFunc(out, func(a, b forge.Comment) int { return a.At.Compare(b.At) })
 	return out, nil
+}
+
+// Mine compares with the login of the token.
+func (r *repository) Mine(ctx context.Context, pr forge.PullRequest, c forge.Comment) (bool, error) {
+	op := fmt.Sprintf("ask whose token this is, for the comments of pull request %d of %s", pr.Number, r)
+	client, err := r.client(ctx, op)
+	if err != nil {
+		return false, err
+	}
+	me, err := r.login(client, op)
+	return me != "" && strings.EqualFold(c.Author, me), err
 }
 
 // comments: Gitea gives all at once whatever page is asked for, and counts them
@@ -62,11 +69,10 @@ func (r *repository) comments(c *sdk.Client, op string, number int) (all []*sdk.
 
 // comment: one that was moved here from another server is shown as of who moved
 // it, and is nobody's word here.
-func comment(c *sdk.Comment, me string) forge.Comment {
+func comment(c *sdk.Comment) forge.Comment {
 	out := forge.Comment{ID: strconv.FormatInt(c.ID, 10), Body: c.Body, At: c.Created}
 	if c.Poster != nil && c.OriginalAuthor == "" {
 		out.Author = c.Poster.UserName
-		out.Mine = strings.EqualFold(out.Author, me)
 	}
 	return out
 }
@@ -98,9 +104,7 @@ func (r *repository) Comment(ctx context.Context, pr forge.PullRequest, id, text
 	if err != nil {
 		return forge.Comment{}, failed(op, answer(resp), err)
 	}
-	out := comment(done, "")
-	out.Mine = true
-	return out, nil
+	return comment(done), nil
 }
 
 // CanWrite is exact when the token's account may administrate the repository.

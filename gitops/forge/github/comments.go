@@ -14,8 +14,7 @@ import (
 	"github.com/remediate-dev/remediate/gitops/forge"
 )
 
-// Comments lists them. Whose credentials are in use is asked once, and only when
-// there are comments.
+// Comments lists them.
 func (h *hub) Comments(ctx context.Context, pr forge.PullRequest) ([]forge.Comment, error) {
 	var found []*github.IssueComment
 	op := fmt.Sprintf("read the comments of pull request #%d in %s", pr.Number, h)
@@ -29,35 +28,29 @@ func (h *hub) Comments(ctx context.Context, pr forge.PullRequest) ([]forge.Comme
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
-	me, err := h.mine(ctx, pr)
-	if err != nil {
-		return nil, err
-	}
 	slices.SortFunc(found, func(a, b *github.IssueComment) int {
 		return cmp.Or(a.GetCreatedAt().Compare(b.GetCreatedAt().Time), cmp.Compare(a.GetID(), b.GetID()))
 	})
 	out := make([]forge.Comment, len(found))
 	for i, c := range found {
-		out[i] = comment(c, me)
+		out[i] = comment(c)
 	}
 	return out, nil
 }
 
-// mine is the login of our comments. A token that may not ask for its own login
-// is that of a GitHub Actions run or another App, which opened pr.
-func (h *hub) mine(ctx context.Context, pr forge.PullRequest) (string, error) {
+// Mine compares with the login of the credentials. A token that may not ask for
+// its own is that of a GitHub Actions run or another App, which opened pr.
+func (h *hub) Mine(ctx context.Context, pr forge.PullRequest, c forge.Comment) (bool, error) {
 	me, err := h.whoami(ctx)
 	if err == nil && me == "" && strings.HasSuffix(pr.Author, "[bot]") {
 		me = pr.Author
 	}
-	return me, err
+	return me != "" && strings.EqualFold(c.Author, me), err
 }
 
-func comment(c *github.IssueComment, me string) forge.Comment {
-	author := c.GetUser().GetLogin()
+func comment(c *github.IssueComment) forge.Comment {
 	return forge.Comment{
-		ID: strconv.FormatInt(c.GetID(), 10), Author: author,
-		Mine: me != "" && strings.EqualFold(author, me),
+		ID: strconv.FormatInt(c.GetID(), 10), Author: c.GetUser().GetLogin(),
 		Body: c.GetBody(), At: c.GetCreatedAt().Time,
 	}
 }
@@ -82,7 +75,7 @@ func (h *hub) Comment(ctx context.Context, pr forge.PullRequest, id, text string
 	if err = answered(err, c.GetID() > 0); err != nil {
 		return forge.Comment{}, h.fail(op, writePulls, err)
 	}
-	return comment(c, c.GetUser().GetLogin()), nil
+	return comment(c), nil
 }
 
 // CanWrite says whether a user may push. A login that GitHub does not know, or

@@ -58,6 +58,31 @@ func (h *hub) Commit(ctx context.Context, c forge.Commit) (string, error) {
 	return made.GetSHA(), nil
 }
 
+// webFlow is the account in whose name GitHub signs, on every GitHub: an
+// Enterprise Server has addresses of its own, and the same login.
+const webFlow = "web-flow"
+
+// Made goes by accounts, as GitHub shows them: the author is who the credentials
+// are of, and the committer is the author or GitHub. Whoever amends or rebases
+// becomes the committer.
+func (h *hub) Made(ctx context.Context, hash string) (bool, error) {
+	op := fmt.Sprintf("ask who made commit %.12s of %s", hash, h)
+	c, _, err := h.client.Repositories.GetCommit(ctx, h.owner, h.name, hash, nil)
+	if err != nil {
+		return false, h.fail(op, readContents, err)
+	}
+	me, err := h.whoami(ctx)
+	if err != nil {
+		return false, err
+	}
+	author, committer := c.GetAuthor().GetLogin(), c.GetCommitter().GetLogin()
+	if me == "" && c.GetAuthor().GetType() == "Bot" {
+		// It may not ask for its own login: see [hub.Mine].
+		return committer == webFlow || committer == author, nil
+	}
+	return me != "" && strings.EqualFold(author, me) && (committer == webFlow || committer == author), nil
+}
+
 // expect looks whether the branch is where it should be.
 func (h *hub) expect(ctx context.Context, op string, c forge.Commit) error {
 	at, err := h.tip(ctx, op, c.Branch)

@@ -194,7 +194,7 @@ func rightsHint(e *forge.Error, need string, header http.Header) string {
 	case e.Kind == forge.NotFound:
 		return "check owner and name; GitHub also answers so when the token lacks a permission: it needs " + need
 	}
-	return "the token needs the permission " + need + " (a classic token: the scope repo)"
+	return "the token needs the permission " + need + " (a classic token needs the scope repo)"
 }
 
 // printable keeps what a list of permissions is made of.

@@ -209,6 +209,7 @@ func TestHostileAnswers(t *testing.T) {
 		"Edit":       func(f forge.Forge) error { _, err := f.Edit(ctx, pr, forge.Edit{Close: true}); return err },
 		"Mark":       func(f forge.Forge) error { _, err := f.Mark(ctx, pr, []string{"l"}, []string{"r"}); return err },
 		"Comments":   func(f forge.Forge) error { _, err := f.Comments(ctx, pr); return err },
+		"Mine":       func(f forge.Forge) error { _, err := f.Mine(ctx, pr, forge.Comment{}); return err },
 		"Comment":    func(f forge.Forge) error { _, err := f.Comment(ctx, pr, "7", "x"); return err },
 		"CanWrite":   func(f forge.Forge) error { _, err := f.CanWrite(ctx, "../../x"); return err },
 		"Repository": func(f forge.Forge) error { _, err := f.Repository(ctx); return err },

@@ -24,8 +24,10 @@ type hub struct {
 	now         func() time.Time
 
 	mu sync.Mutex
-	// login is who the credentials are of, once asked.
-	login string
+	// login is who the credentials are of, once asked; nameless when GitHub does
+	// not tell.
+	login    string
+	nameless bool
 	// fresh are the pull requests that were opened here and not yet marked, in
 	// which no human can have taken anything away.
 	fresh map[int]bool
@@ -63,7 +65,7 @@ func (h *hub) String() string { return h.owner + "/" + h.name }
 func (h *hub) whoami(ctx context.Context) (string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.login != "" {
+	if h.login != "" || h.nameless {
 		return h.login, nil
 	}
 	slug, isApp, err := h.access.App(ctx)
@@ -78,6 +80,7 @@ func (h *hub) whoami(ctx context.Context) (string, error) {
 	if err != nil {
 		failed := h.fail("ask whose token this is", "", err)
 		if forge.Is(failed, forge.Forbidden) {
+			h.nameless = true
 			return "", nil
 		}
 		return "", failed

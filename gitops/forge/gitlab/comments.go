@@ -5,35 +5,43 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"gitlab.com/gitlab-org/api/client-go"
 
 	"github.com/remediate-dev/remediate/gitops/forge"
 )
 
-// Comments is [forge.Comments]: one request, and one more the first time that
-// there are any, to know which are ours.
+// Comments is [forge.Comments]: one request, and one more the first time that a
+// text has an escape of ours, which is only undone in what we wrote.
 func (l *lab) Comments(ctx context.Context, pr forge.PullRequest) ([]forge.Comment, error) {
 	var all []forge.Comment
-	var authors []int64
 	err := l.notes(ctx, pr, func(n *gitlab.Note) {
 		if !n.System && n.Type != gitlab.DiffNote {
-			all, authors = append(all, comment(n)), append(authors, n.Author.ID)
+			all = append(all, comment(n))
 		}
 	})
-	if err != nil || len(all) == 0 {
-		return nil, err
-	}
-	me, err := l.whoami(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for i := range all {
-		if all[i].Mine = authors[i] == me.ID; all[i].Mine {
-			all[i].Body = asSent(all[i].Body)
+	for i, c := range all {
+		if sent := asSent(c.Body); sent != c.Body {
+			mine, err := l.Mine(ctx, pr, c)
+			if err != nil {
+				return nil, err
+			}
+			if mine {
+				all[i].Body = sent
+			}
 		}
 	}
 	return all, nil
+}
+
+// Mine is [forge.Comments].
+func (l *lab) Mine(ctx context.Context, _ forge.PullRequest, c forge.Comment) (bool, error) {
+	me, err := l.whoami(ctx)
+	return err == nil && me.Username != "" && strings.EqualFold(c.Author, me.Username), err
 }
 
 // notes gives all notes of a merge request, oldest first: comments, what GitLab
@@ -87,17 +95,9 @@ func (l *lab) Comment(ctx context.Context, pr forge.PullRequest, id, text string
 	if id == "" {
 		l.learn(note.Author.ID, note.Author.Username)
 	}
-	return l.own(ctx, note)
-}
-
-// own is a comment with whether it is ours: a Maintainer may change those of others.
-func (l *lab) own(ctx context.Context, note *gitlab.Note) (forge.Comment, error) {
-	me, err := l.whoami(ctx)
 	c := comment(note)
-	if c.Mine = err == nil && note.Author.ID == me.ID; c.Mine {
-		c.Body = asSent(c.Body)
-	}
-	return c, err
+	c.Body = asSent(c.Body)
+	return c, nil
 }
 
 // CanWrite is [forge.Comments]: two requests. Who is no member of the project or

@@ -155,6 +155,7 @@ func TestEmptyAnswers(t *testing.T) {
 			"Find":     func(f forge.Forge) error { _, err := f.Find(t.Context(), branch); return err },
 			"List":     func(f forge.Forge) error { _, err := f.List(t.Context(), time.Time{}); return err },
 			"Comments": func(f forge.Forge) error { _, err := f.Comments(t.Context(), pr); return err },
+			"Mine":     func(f forge.Forge) error { _, err := f.Mine(t.Context(), pr, forge.Comment{}); return err },
 			"Files":    func(f forge.Forge) error { _, err := f.Files(t.Context(), pr); return err },
 			"CanWrite": func(f forge.Forge) error { _, err := f.CanWrite(t.Context(), "wanda"); return err },
 			"Labels":   func(f forge.Forge) error { _, err := f.Mark(t.Context(), pr, []string{"a"}, nil); return err },

@@ -104,3 +104,14 @@ func TestWords(t *testing.T) {
 		}
 	}
 }
+
+func TestIsPath(t *testing.T) {
+	for path, want := range map[string]bool{
+		"gruppe/größe": true, "a.b_c+d-1": true, strings.Repeat("ä", 255): true,
+		"": false, strings.Repeat("ä", 256): false, "a b": false, "a\nb": false, "a\x1b[31m": false,
+	} {
+		if got := isPath(path); got != want {
+			t.Errorf("%q: %v", path, got)
+		}
+	}
+}

@@ -53,18 +53,24 @@ func escaped(path string) string {
 // Push commits as Writer; without files it only makes the branch.
 func (r *GiteaRepo) Push(t testing.TB, branch string, files map[string][]byte) string {
 	t.Helper()
+	from := branch
 	if r.missing(t, "/branches/"+escaped(branch), nil) {
-		r.call(t, r.Writer(), http.MethodPost, "/branches", fields{"new_branch_name": branch, "old_branch_name": r.defaultBranch(t)}, nil)
+		from = r.defaultBranch(t)
 	}
 	if len(files) == 0 {
+		if from != branch {
+			r.call(t, r.Writer(), http.MethodPost, "/branches", fields{"new_branch_name": branch, "old_branch_name": from}, nil)
+		}
 		return r.Branches(t)[branch]
+	}
+	change := fields{"branch": from, "message": "by hand", "files": r.operations(t, from, files)}
+	if from != branch {
+		change["new_branch"] = branch
 	}
 	var done struct {
 		Commit struct{ SHA string }
 	}
-	r.call(t, r.Writer(), http.MethodPost, "/contents", fields{
-		"branch": branch, "message": "by hand", "files": r.operations(t, branch, files),
-	}, &done)
+	r.call(t, r.Writer(), http.MethodPost, "/contents", change, &done)
 	return done.Commit.SHA
 }
 

@@ -4,13 +4,10 @@ import (
 	_ "embed"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/remediate-dev/remediate/internal/testbed"
 )
 
 // githubDescription is GitHub's own; openapi/README.md says where it is from.
@@ -50,32 +47,16 @@ const (
 // description, and the test fails when either does not fit. Rules of behaviour
 // that the description does not tell name the page of docs.github.com that does.
 type GitHubServer struct {
-	*Faults
+	*fake
 
-	t     testing.TB
-	base  string
-	ca    []byte
-	held  *description
-	repo  *bare
-	serve http.Handler // of git
-
-	mu       sync.Mutex
-	clock    func() time.Time
-	people   map[string]*person
-	tokens   map[string]string // logins
-	app      *githubApp
-	name     string
-	former   []string // names that it had
-	branch   string   // the default one
-	archived bool
+	people map[string]*person
+	tokens map[string]string // logins
+	app    *githubApp
 	// strictLabels and noDrafts are what real repositories differ in.
 	strictLabels, noDrafts bool
-	protected              []string // patterns of branches
 	labels                 []*label
 	pulls                  []*pull
-	lastID                 int
 	verified               map[string]bool // commits that GitHub signed
-	requests               int
 }
 
 // person is an account. role is none, read, write or admin.
@@ -92,26 +73,18 @@ func GitHub(t testing.TB) *GitHubServer {
 	if err != nil {
 		t.Fatalf("GitHub's description: %v", err)
 	}
-	root := t.TempDir()
-	repo, err := newBare(root, "repo", "main", map[string][]byte{"README.md": []byte("# Clusters\n")})
-	if err != nil {
-		t.Fatalf("start GitHub: %v", err)
-	}
 	g := &GitHubServer{
-		Faults: &Faults{}, t: t, held: held, repo: repo, serve: testbed.GitHandler(root, nil),
-		clock: time.Now, name: githubName, branch: "main",
-		people: map[string]*person{}, tokens: map[string]string{}, verified: map[string]bool{}, lastID: 1000,
+		fake:   newFake(t, "GitHub", githubName, protectHook, held),
+		people: map[string]*person{}, tokens: map[string]string{}, verified: map[string]bool{},
 	}
+	g.settle = g.sync
 	for login, role := range map[string]string{
 		githubAdmin: "admin", githubBot: "write", githubWriter: "write", githubReader: "read", githubStranger: "none",
 	} {
 		g.addPerson(login, role, "User")
 		g.tokens["token-of-"+login] = login
 	}
-	if err := g.protect(); err != nil {
-		t.Fatalf("start GitHub: %v", err)
-	}
-	g.base, g.ca = serveTLS(t, g.count(g.Wrap(http.HandlerFunc(g.route))))
+	g.listen(apiPrefix, g.isBot, g.serveAPI, g.serveGit)
 	return g
 }
 
@@ -164,13 +137,6 @@ func (g *GitHubServer) Stranger() string { return githubStranger }
 // Team is a team with access, as ORG/TEAM.
 func (g *GitHubServer) Team() string { return githubOwner + "/" + githubTeam }
 
-// Clock replaces the server's clock.
-func (g *GitHubServer) Clock(now func() time.Time) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.clock = now
-}
-
 // StrictLabels makes adding a label that does not exist an error, status 422, and
 // not a new label.
 func (g *GitHubServer) StrictLabels() {
@@ -186,46 +152,16 @@ func (g *GitHubServer) NoDrafts() {
 	g.noDrafts = true
 }
 
-// Requests counts the API requests with the bot's token, or one of the app's
-// installation, since the last call. Spoilt ones count.
-func (g *GitHubServer) Requests() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	n := g.requests
-	g.requests = 0
-	return n
-}
-
-func (g *GitHubServer) count(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, apiPrefix) {
-			g.mu.Lock()
-			if who := g.people[g.tokens[bearer(r)]]; who != nil && (who.login == githubBot || who.kind == "Bot") {
-				g.requests++
-			}
-			g.mu.Unlock()
-		}
-		next.ServeHTTP(w, r)
-	})
+// isBot tells the bot's token, or one of the app's installation.
+func (g *GitHubServer) isBot(r *http.Request) bool {
+	who := g.people[g.tokens[bearer(r)]]
+	return who != nil && (who.login == githubBot || who.kind == "Bot")
 }
 
 const apiPrefix = "/api/v3"
 
-func (g *GitHubServer) route(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, apiPrefix+"/") {
-		g.serveAPI(w, r)
-		return
-	}
-	g.serveGit(w, r)
-}
-
 // now is in whole seconds, as all times of the API are.
 func (g *GitHubServer) now() time.Time { return g.clock().UTC().Truncate(time.Second) }
-
-func (g *GitHubServer) id() int {
-	g.lastID++
-	return g.lastID
-}
 
 // serveGit is Git over HTTPS. A moved repository is found under its old address:
 // "Renaming a repository".
@@ -245,15 +181,7 @@ func (g *GitHubServer) serveGit(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, text, status)
 		return
 	}
-	inner := r.Clone(r.Context())
-	inner.URL.Path = "/" + filepath.Base(g.repo.dir) + "/" + parts[2]
-	inner.SetBasicAuth(login, "checked")
-	g.serve.ServeHTTP(w, inner)
-	if r.Method == http.MethodPost {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.sync()
-	}
+	g.gitAs(w, r, login, parts[2])
 }
 
 // admit decides who may fetch and push; to is the new OWNER/NAME of a moved one.

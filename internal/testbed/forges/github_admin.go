@@ -1,90 +1,10 @@
 package forges
 
 import (
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 )
 
 // The rest of [GitHubServer] is what people do there, past the API.
-
-func (g *GitHubServer) human(login string) identity {
-	return identity{login, login + "@example.com"}
-}
-
-// Push implements [Server].
-func (g *GitHubServer) Push(t testing.TB, branch string, files map[string][]byte) string {
-	t.Helper()
-	return g.push(t, branchRefs+branch, files)
-}
-
-func (g *GitHubServer) push(t testing.TB, ref string, files map[string][]byte) string {
-	t.Helper()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	parent := g.refAt(ref)
-	if parent == "" {
-		parent = g.refAt(branchRefs + g.branch)
-	}
-	if len(files) == 0 { // a branch, and no commit
-		if err := g.repo.setRef(ref, parent, ""); err != nil {
-			t.Fatalf("GitHub: push: %v", err)
-		}
-		return parent
-	}
-	hash, err := g.repo.commitTo(ref, parent, files, "a change by hand", g.human(githubWriter))
-	if err != nil {
-		t.Fatalf("GitHub: push: %v", err)
-	}
-	g.sync()
-	return hash
-}
-
-// Branches implements [Server].
-func (g *GitHubServer) Branches(t testing.TB) map[string]string {
-	t.Helper()
-	refs, err := g.repo.refs(branchRefs)
-	if err != nil {
-		t.Fatalf("GitHub: %v", err)
-	}
-	branches := map[string]string{}
-	for ref, hash := range refs {
-		branches[strings.TrimPrefix(ref, branchRefs)] = hash
-	}
-	return branches
-}
-
-// DeleteBranch implements [Server].
-func (g *GitHubServer) DeleteBranch(t testing.TB, branch string) {
-	t.Helper()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if _, err := g.repo.git("update-ref", "-d", branchRefs+branch); err != nil {
-		t.Fatalf("GitHub: %v", err)
-	}
-	g.sync()
-}
-
-// Show implements [Server].
-func (g *GitHubServer) Show(t testing.TB, rev, path string) string {
-	t.Helper()
-	content, err := g.repo.show(rev, path)
-	if err != nil {
-		t.Fatalf("GitHub: %v", err)
-	}
-	return string(content)
-}
-
-// Git runs a command of git in the bare repository.
-func (g *GitHubServer) Git(t testing.TB, args ...string) string {
-	t.Helper()
-	out, err := g.repo.git(args...)
-	if err != nil {
-		t.Fatalf("GitHub: %v", err)
-	}
-	return out
-}
 
 // OpenPR implements [Server].
 func (g *GitHubServer) OpenPR(t testing.TB, branch, title string) int {
@@ -218,19 +138,8 @@ func (g *GitHubServer) PRs(t testing.TB) []PR {
 	return all
 }
 
-// Protect implements [Server]. "About protected branches"; in a pattern "*" does
-// not match a slash.
-func (g *GitHubServer) Protect(t testing.TB, pattern string) {
-	t.Helper()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.protected = append(g.protected, pattern)
-	if err := g.protect(); err != nil {
-		t.Fatalf("GitHub: %v", err)
-	}
-}
-
-// protectHook refuses as GitHub words it. Admins push past the rules.
+// protectHook refuses as GitHub words it. Admins push past the rules: "About
+// protected branches"; in a pattern "*" does not match a slash.
 const protectHook = `#!/bin/sh
 [ "$REMOTE_USER" = "` + githubAdmin + `" ] && exit 0
 while read -r old new ref; do
@@ -245,30 +154,6 @@ while read -r old new ref; do
   done < protected
 done
 `
-
-// protect writes the patterns where the hook of the repository reads them.
-func (g *GitHubServer) protect() error {
-	list := strings.Join(append(g.protected, ""), "\n")
-	if err := os.WriteFile(filepath.Join(g.repo.dir, "protected"), []byte(list), 0o644); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(g.repo.dir, "hooks", "pre-receive"), []byte(protectHook), 0o755)
-}
-
-// Archive implements [Server].
-func (g *GitHubServer) Archive(testing.TB) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.archived = true
-}
-
-// Rename implements [Server].
-func (g *GitHubServer) Rename(_ testing.TB, to string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.former = append(g.former, g.name)
-	g.name = to
-}
 
 // RenameDefaultBranch implements [Server]. Open pull requests go to the new name
 // then: "Renaming a branch".

@@ -3,10 +3,8 @@ package forges
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -74,12 +72,10 @@ func bearer(r *http.Request) string {
 	return ""
 }
 
-const maxAPIBody = 32 << 20
-
 func (g *GitHubServer) serveAPI(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxAPIBody))
-	if err != nil {
-		return // the client is gone
+	body, ok := readBody(r)
+	if !ok {
+		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -92,18 +88,16 @@ func (g *GitHubServer) serveAPI(w http.ResponseWriter, r *http.Request) {
 // allow fails the test. The exchange is nil when there is none to hold the
 // answer to.
 func (g *GitHubServer) handle(r *http.Request, body []byte) (*exchange, reply) {
-	self := *r.URL
-	self.Path = strings.TrimPrefix(self.Path, apiPrefix)
-	self.RawPath = strings.TrimPrefix(self.RawPath, apiPrefix)
-	if answer, moved := g.redirect(r.Method, &self); moved {
+	self := below(apiPrefix, r.URL)
+	if answer, moved := g.redirect(r.Method, self); moved {
 		return nil, answer
 	}
-	x, err := g.held.request(r, &self, body)
+	x, err := g.held.request(r, self, body)
 	if err != nil {
 		g.t.Errorf("GitHub does not allow this request: %s %s: %v", r.Method, self.RequestURI(), err)
 		return nil, problem(http.StatusBadRequest, "Problems parsing JSON")
 	}
-	c := &call{exchange: x, accept: r.Header.Get("Accept"), self: &self}
+	c := &call{exchange: x, accept: r.Header.Get("Accept"), self: self}
 	token := bearer(r)
 	if forApps(x.operation) {
 		return x, g.asApp(c, token)
@@ -154,10 +148,6 @@ func (g *GitHubServer) redirect(method string, self *url.URL) (reply, bool) {
 		return answer, true
 	}
 	return reply{}, false
-}
-
-func (g *GitHubServer) known(name string) bool {
-	return name == g.name || slices.Contains(g.former, name)
 }
 
 // dispatch lets the request through to the repository when the caller may.

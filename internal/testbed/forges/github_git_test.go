@@ -162,7 +162,7 @@ func TestGitHubMakesCommits(t *testing.T) {
 	body := fmt.Sprintf(`{"message":"fix: a\n\nbody\n","tree":%q,"parents":[%q]`, tree.text("sha"), parent)
 	made := app.do(http.StatusCreated, "POST", repoPath+"/git/commits", body+"}")
 	made.want(t, map[string]any{
-		"verification.verified": true, "verification.reason": "valid", "author.name": "remediate[bot]", "committer.name": "remediate[bot]",
+		"verification.verified": true, "verification.reason": "valid", "author.name": "remediate[bot]", "committer.name": "GitHub",
 		"parents.0.sha": parent, "message": "fix: a\n\nbody",
 	})
 	if raw := g.Git(t, "cat-file", "commit", made.text("sha")); !strings.Contains(raw, "\ngpgsig -----BEGIN PGP") {

@@ -71,8 +71,28 @@ func (g *GitHubServer) showRepoCommit(hash string) object {
 		"sha": hash, "commit": object{
 			"message": o["message"], "tree": o["tree"], "author": o["author"], "committer": o["committer"],
 			"verification": o["verification"],
-		}, "parents": o["parents"], "author": nil, "committer": nil,
+		}, "parents": o["parents"],
+		"author": g.showOwnerOf(o["author"].(object)), "committer": g.showOwnerOf(o["committer"].(object)),
 	}
+}
+
+// githubWebFlow is the account that GitHub itself commits as.
+var githubWebFlow = identity{"GitHub", "noreply@github.com"}
+
+// showOwnerOf is the account that an address belongs to, or null.
+func (g *GitHubServer) showOwnerOf(who object) any {
+	if who["email"] == githubWebFlow.email {
+		return object{
+			"login": "web-flow", "id": 19864447, "node_id": "U_web-flow", "type": "User",
+			"url": g.API() + "/users/web-flow", "html_url": g.base + "/web-flow", "site_admin": false,
+		}
+	}
+	for login := range g.people {
+		if who["email"] == g.identity(login).email {
+			return g.showUser(login)
+		}
+	}
+	return nil
 }
 
 // showGitCommit is a commit of the Git database.
@@ -119,8 +139,8 @@ func (g *GitHubServer) getGitCommit(c *call) reply {
 }
 
 // createCommit: "REST API endpoints for Git commits". The author is the caller
-// when none is given, the committer is the author. GitHub signs what a bot makes
-// without author, committer and signature of its own: "About commit signature
+// when none is given, the committer is the author. GitHub signs, and commits in
+// its own name, what a bot makes without author, committer and signature: "About commit signature
 // verification", signature verification for bots.
 func (g *GitHubServer) createCommit(c *call) reply {
 	var in struct {
@@ -149,13 +169,16 @@ func (g *GitHubServer) createCommit(c *call) reply {
 			when = t
 		}
 	}
+	signed := c.who.kind == "Bot" && in.Author == nil && in.Committer == nil && in.Signature == ""
 	committer := author
+	if signed {
+		committer = githubWebFlow
+	}
 	if in.Committer != nil {
 		committer = identity{in.Committer.Name, in.Committer.Email}
 	}
 	fmt.Fprintf(&text, "author %s <%s> %d +0000\n", author.name, author.email, when.Unix())
 	fmt.Fprintf(&text, "committer %s <%s> %d +0000\n", committer.name, committer.email, when.Unix())
-	signed := c.who.kind == "Bot" && in.Author == nil && in.Committer == nil && in.Signature == ""
 	if signed {
 		fmt.Fprintf(&text, "gpgsig %s\n", strings.ReplaceAll(githubSignature, "\n", "\n "))
 	}

@@ -3,15 +3,10 @@ package forges
 import (
 	_ "embed"
 	"net/http"
-	"net/url"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
-
-	"github.com/remediate-dev/remediate/internal/testbed"
 )
 
 // gitlabDescription is kept by hand; openapi/gitlab.md says what it is of.
@@ -45,32 +40,16 @@ const (
 // of the API are held to openapi/gitlab.json, and the test fails when either does
 // not fit. Rules of behaviour name the page of docs.gitlab.com that tells them.
 type GitLabServer struct {
-	*Faults
+	*fake
 
-	t     testing.TB
-	base  string
-	ca    []byte
-	held  *description
-	repo  *bare
-	serve http.Handler // of git
-
-	mu        sync.Mutex
-	clock     func() time.Time
 	last      time.Time
 	people    []*member
-	name      string
-	former    []string // names that it had
-	branch    string   // the default one
-	archived  bool
 	deleted   bool
 	noLabels  bool // nobody may make labels
 	shared    bool // roles come by way of a group that the project is shared with
 	reviewers int  // how many a merge request can have; 1 without a licence
-	protected []string
 	labels    []string
 	requests  []*mergeRequest
-	lastID    int
-	asked     int
 }
 
 // member is an account; role is that in the project.
@@ -87,23 +66,16 @@ func GitLab(t testing.TB) *GitLabServer {
 	if err != nil {
 		t.Fatalf("GitLab's description: %v", err)
 	}
-	root := t.TempDir()
-	repo, err := newBare(root, "repo", "main", map[string][]byte{"README.md": []byte("# Fleet\n")})
-	if err != nil {
-		t.Fatalf("start GitLab: %v", err)
-	}
 	g := &GitLabServer{
-		Faults: &Faults{}, t: t, held: held, repo: repo, serve: testbed.GitHandler(root, nil),
-		clock: time.Now, name: gitlabName, branch: "main", lastID: 9000, reviewers: 100,
+		fake:      newFake(t, "GitLab", gitlabName, gitlabHook, held),
+		reviewers: 100,
 		people: []*member{
 			{gitlabAdmin, 1, roleOwner}, {gitlabBot, 31, roleDeveloper}, {gitlabWriter, 32, roleDeveloper},
 			{gitlabReader, 33, roleReporter}, {gitlabStranger, 34, roleNone},
 		},
 	}
-	if err := g.protect(); err != nil {
-		t.Fatalf("start GitLab: %v", err)
-	}
-	g.base, g.ca = serveTLS(t, g.count(g.Wrap(http.HandlerFunc(g.route))))
+	g.settle = g.follow
+	g.listen(gitlabPrefix, g.isBot, g.serveAPI, g.serveGit)
 	return g
 }
 
@@ -149,13 +121,6 @@ func (g *GitLabServer) Reader() string { return gitlabReader }
 // Stranger has an account and no role in the project.
 func (g *GitLabServer) Stranger() string { return gitlabStranger }
 
-// Clock replaces the server's clock.
-func (g *GitLabServer) Clock(now func() time.Time) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.clock = now
-}
-
 // Share takes roles out of the project, so that they come by way of a group that
 // the project is shared with.
 func (g *GitLabServer) Share() {
@@ -178,36 +143,9 @@ func (g *GitLabServer) SetRole(login string, role int) {
 	g.person(login).role = role
 }
 
-// Requests counts the API requests with the bot's token since the last call.
-// Spoilt ones count.
-func (g *GitLabServer) Requests() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	n := g.asked
-	g.asked = 0
-	return n
-}
-
-func (g *GitLabServer) count(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		g.mu.Lock()
-		if strings.HasPrefix(r.URL.Path, gitlabPrefix) && gitlabToken(r) == "glpat-"+gitlabBot {
-			g.asked++
-		}
-		g.mu.Unlock()
-		next.ServeHTTP(w, r)
-	})
-}
+func (g *GitLabServer) isBot(r *http.Request) bool { return gitlabToken(r) == "glpat-"+gitlabBot }
 
 const gitlabPrefix = "/api/v4"
-
-func (g *GitLabServer) route(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, gitlabPrefix+"/") {
-		g.serveAPI(w, r)
-		return
-	}
-	g.serveGit(w, r)
-}
 
 // now is in milliseconds, as all times of the API are, and never the same twice.
 func (g *GitLabServer) now() time.Time {
@@ -217,11 +155,6 @@ func (g *GitLabServer) now() time.Time {
 	}
 	g.last = at
 	return at
-}
-
-func (g *GitLabServer) id() int {
-	g.lastID++
-	return g.lastID
 }
 
 // person is nil when there is none; logins know no case.
@@ -273,15 +206,7 @@ func (g *GitLabServer) serveGit(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, text, status)
 		return
 	}
-	inner := r.Clone(r.Context())
-	inner.URL = &url.URL{Path: "/" + filepath.Base(g.repo.dir) + "/" + file, RawQuery: r.URL.RawQuery}
-	inner.SetBasicAuth(login, "checked")
-	g.serve.ServeHTTP(w, inner)
-	if r.Method == http.MethodPost {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.follow()
-	}
+	g.gitAs(w, r, login, file)
 }
 
 // admit decides who may fetch and push.
@@ -293,7 +218,7 @@ func (g *GitLabServer) admit(r *http.Request, name string) (login string, status
 	switch {
 	case who == nil:
 		return "", http.StatusUnauthorized, "HTTP Basic: Access denied. If a password was provided for Git authentication, the password was incorrect or you're required to use a token instead of a password."
-	case who.role == roleNone || g.deleted || name != g.name && !slices.Contains(g.former, name):
+	case who.role == roleNone || g.deleted || !g.known(name):
 		return "", http.StatusNotFound, "The project you were looking for could not be found or you don't have permission to view it."
 	case writes && (g.archived || who.role < roleDeveloper):
 		return "", http.StatusForbidden, "You are not allowed to push code to this project."

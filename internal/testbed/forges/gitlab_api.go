@@ -3,7 +3,6 @@ package forges
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -67,9 +66,9 @@ func gitlabOperations() map[string]labHandler {
 }
 
 func (g *GitLabServer) serveAPI(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxAPIBody))
-	if err != nil {
-		return // the client is gone
+	body, ok := readBody(r)
+	if !ok {
+		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -81,10 +80,8 @@ func (g *GitLabServer) serveAPI(w http.ResponseWriter, r *http.Request) {
 // handle finds out who asks for what. A request that the description does not
 // allow fails the test.
 func (g *GitLabServer) handle(r *http.Request, body []byte) (*exchange, reply) {
-	self := *r.URL
-	self.Path = strings.TrimPrefix(self.Path, gitlabPrefix)
-	self.RawPath = strings.TrimPrefix(self.RawPath, gitlabPrefix)
-	x, err := g.held.request(r, &self, body)
+	self := below(gitlabPrefix, r.URL)
+	x, err := g.held.request(r, self, body)
 	if err != nil {
 		g.t.Errorf("GitLab does not allow this request: %s %s: %v", r.Method, self.RequestURI(), err)
 		if x == nil {

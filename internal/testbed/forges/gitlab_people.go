@@ -1,80 +1,12 @@
 package forges
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 )
 
 // The rest of [GitLabServer] is what people do there, past the API.
-
-// Push implements [Server].
-func (g *GitLabServer) Push(t testing.TB, branch string, files map[string][]byte) string {
-	t.Helper()
-	return g.push(t, branchRefs+branch, files)
-}
-
-func (g *GitLabServer) push(t testing.TB, ref string, files map[string][]byte) string {
-	t.Helper()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	parent := g.repo.tip(ref)
-	if parent == "" {
-		parent = g.repo.tip(branchRefs + g.branch)
-	}
-	hash, err := g.repo.commitTo(ref, parent, files, "a change by hand", identity{"Wanda", "wanda@example.com"})
-	if err != nil {
-		t.Fatalf("GitLab: push: %v", err)
-	}
-	g.follow()
-	return hash
-}
-
-// Branches implements [Server].
-func (g *GitLabServer) Branches(t testing.TB) map[string]string {
-	t.Helper()
-	refs, err := g.repo.refs(branchRefs)
-	if err != nil {
-		t.Fatalf("GitLab: %v", err)
-	}
-	branches := map[string]string{}
-	for ref, hash := range refs {
-		branches[strings.TrimPrefix(ref, branchRefs)] = hash
-	}
-	return branches
-}
-
-// DeleteBranch implements [Server]. A merge request stays open without its
-// branch.
-func (g *GitLabServer) DeleteBranch(t testing.TB, branch string) {
-	t.Helper()
-	if _, err := g.repo.git("update-ref", "-d", branchRefs+branch); err != nil {
-		t.Fatalf("GitLab: %v", err)
-	}
-}
-
-// Show implements [Server].
-func (g *GitLabServer) Show(t testing.TB, rev, path string) string {
-	t.Helper()
-	content, err := g.repo.show(rev, path)
-	if err != nil {
-		t.Fatalf("GitLab: %v", err)
-	}
-	return string(content)
-}
-
-// Git runs a command of git in the bare repository.
-func (g *GitLabServer) Git(t testing.TB, args ...string) string {
-	t.Helper()
-	out, err := g.repo.git(args...)
-	if err != nil {
-		t.Fatalf("GitLab: %v", err)
-	}
-	return out
-}
 
 // OpenPR implements [Server].
 func (g *GitLabServer) OpenPR(t testing.TB, branch, title string) int {
@@ -239,18 +171,8 @@ func (g *GitLabServer) PRs(testing.TB) []PR {
 	return all
 }
 
-// Protect implements [Server]: docs.gitlab.com/user/project/repository/branches/protected:
-// Maintainers may push to protected branches. "*" matches slashes too.
-func (g *GitLabServer) Protect(t testing.TB, pattern string) {
-	t.Helper()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.protected = append(g.protected, pattern)
-	if err := g.protect(); err != nil {
-		t.Fatalf("GitLab: %v", err)
-	}
-}
-
+// gitlabHook: docs.gitlab.com/user/project/repository/branches/protected: Maintainers
+// may push to protected branches. "*" matches slashes too.
 const gitlabHook = `#!/bin/sh
 while read -r old new ref; do
   while read -r pattern; do
@@ -262,38 +184,11 @@ while read -r old new ref; do
 done
 `
 
-// protect writes the patterns where the hook of the repository reads them.
-func (g *GitLabServer) protect() error {
-	var lines strings.Builder
-	for _, pattern := range g.protected {
-		fmt.Fprintln(&lines, pattern)
-	}
-	if err := os.WriteFile(filepath.Join(g.repo.dir, "protected"), []byte(lines.String()), 0o644); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(g.repo.dir, "hooks", "pre-receive"), []byte(gitlabHook), 0o755)
-}
-
-// Archive implements [Server].
-func (g *GitLabServer) Archive(testing.TB) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.archived = true
-}
-
 // Delete removes the project.
 func (g *GitLabServer) Delete(testing.TB) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.deleted = true
-}
-
-// Rename implements [Server].
-func (g *GitLabServer) Rename(_ testing.TB, to string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.former = append(g.former, g.name)
-	g.name = to
 }
 
 // RenameDefaultBranch implements [Server]. GitLab renames no branch: people make
