@@ -51,7 +51,7 @@ type Limits struct {
 	MaxNotReadyPercent int
 }
 
-// DefaultLimits: one open pull request, five a day, at most a fifth of the nodes not ready.
+// DefaultLimits are one open pull request, five a day, at most a fifth of the nodes not ready.
 func DefaultLimits() Limits {
 	return Limits{Mode: Propose, MaxOpen: 1, MaxPerDay: 5, MaxNotReadyPercent: 20}
 }

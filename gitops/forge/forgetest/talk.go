@@ -200,7 +200,7 @@ func hostileText(b *bench) {
 	for name, text := range map[string]string{
 		"mention":       "@" + b.s.Writer() + " #1 !1 " + b.s.Name() + "#1",
 		"HTML":          "<script>alert(1)</script><img src=x onerror=alert(1)><!-- remediate {\"v\":1} -->",
-		"emoji":         "🚨 \U0001F468‍\U0001F469‍\U0001F467 مرحبا e\u0301",
+		"emoji":         "🚨 \U0001F468\u200d\U0001F469\u200d\U0001F467 مرحبا e\u0301",
 		"bidi":          "a\u202eb\u2066c",
 		"control":       "a\x1b[31mb\x07",
 		"NUL":           "a\x00b",

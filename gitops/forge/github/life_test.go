@@ -76,9 +76,8 @@ func TestMarkAsksForReviewsBeforeItSetsLabels(t *testing.T) {
 	ctx := context.Background()
 	s, f := pushed(t)
 	pr := must[forge.PullRequest](t)(f.Open(ctx, request()))
-	cut := errors.New("not cut")
 	s.Fail(forges.Path("POST", "/labels"), -1, forges.Fault{Cut: forges.CutBefore})
-	if _, cut = f.Mark(ctx, pr, labels(), []string{s.Writer(), s.Team()}); !forge.Is(cut, forge.Unavailable) {
+	if _, cut := f.Mark(ctx, pr, labels(), []string{s.Writer(), s.Team()}); !forge.Is(cut, forge.Unavailable) {
 		t.Fatalf("got %v", cut)
 	}
 	s.Heal()

@@ -166,7 +166,7 @@ func (f Fault) wait(r *http.Request) bool {
 func (f Fault) answer(w http.ResponseWriter) {
 	if f.Cut != CutNever {
 		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
-			conn.Close()
+			_ = conn.Close() // what it says is of no use to a connection that is to be cut
 		}
 		return
 	}

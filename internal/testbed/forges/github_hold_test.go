@@ -126,9 +126,11 @@ func TestGitHubDescriptionIsPruned(t *testing.T) {
 	cmd := exec.Command("go", "run", "./openapi",
 		"../internal/testbed/forges/openapi/github.txt", "../internal/testbed/forges/openapi/github.json")
 	cmd.Dir = "../../../tools"
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%v: %s", err, err.(*exec.ExitError).Stderr)
+		t.Fatalf("%v: %s", err, &stderr)
 	}
 	have, err := os.ReadFile("openapi/github.json")
 	if err != nil {
