@@ -175,10 +175,14 @@ func (y *yard) command(b *testing.B) func(*testing.B, string) benchResult {
 		b.Fatalf("%v\n%s", err, out)
 	}
 	benchWrite(b, secret, y.order.Secret)
+	config := filepath.Join(b.TempDir(), "pr.yaml")
+	if err := os.WriteFile(config, []byte("limits: {maxOpen: 0, maxPerDay: 0}\n"), 0o600); err != nil {
+		b.Fatal(err)
+	}
 	return func(b *testing.B, cluster string) (r benchResult) {
 		o := y.order
 		cmd := exec.Command("/usr/bin/time", "-f", "peak: %M", binary, "plan", "--repo", o.Repo, "--snapshot", o.Snapshot, "--chart", o.ChartDir,
-			"--git-url", o.URL, "--git-secret", secret, "--cluster", cluster, "--open-pr", "--forge-url", o.API, "--forge", o.Kind, "-o", "json")
+			"--git-url", o.URL, "--git-secret", secret, "--cluster", cluster, "--open-pr", "--pr-config", config, "--forge-url", o.API, "--forge", o.Kind, "-o", "json")
 		var said bytes.Buffer
 		cmd.Stderr = &said
 		began := time.Now()

@@ -86,7 +86,8 @@ func (g *stage) errand() string {
 
 func (g *stage) child() *exec.Cmd {
 	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), crashEnv+"="+g.errand())
+	// What a killed child leaves goes with the test.
+	c.Env = append(os.Environ(), crashEnv+"="+g.errand(), "TMPDIR="+g.TempDir())
 	return c
 }
 

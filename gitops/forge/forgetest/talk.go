@@ -86,6 +86,11 @@ func markUnknownReviewer(b *bench) {
 	if len(warnings) != 1 || !strings.Contains(warnings[0], "nobody-of-that-name") || strings.ContainsAny(warnings[0], "\n\x1b") {
 		b.Errorf("warnings %q", warnings)
 	}
+	for _, wrong := range []string{"private repository", "its words say why", ".:"} {
+		if strings.Contains(strings.Join(warnings, ""), wrong) {
+			b.Errorf("the warning is about something else: %q", warnings)
+		}
+	}
 	b.labeled(twoLabels...)
 }
 

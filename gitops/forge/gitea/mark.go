@@ -151,12 +151,21 @@ func (r *repository) askReviews(c *sdk.Client, number int, reviewers []string) (
 			ask = sdk.PullReviewRequestOptions{TeamReviewers: []string{team}}
 		}
 		if resp, err := c.CreateReviewRequests(r.owner, r.name, int64(number), ask); err != nil {
-			if warnings, err = warning(warnings, failed(op, answer(resp), err)); err != nil {
+			if warnings, err = warning(warnings, noReviewer(failed(op, answer(resp), err))); err != nil {
 				return warnings, err
 			}
 		}
 	}
 	return warnings, nil
+}
+
+// noReviewer: the repository is there, so it is the reviewer who was not found.
+func noReviewer(err error) error {
+	var e *forge.Error
+	if errors.As(err, &e) && (e.Kind == forge.NotFound || e.Kind == forge.Invalid) {
+		e.Hint = "check the name, and that this user or team may read the repository"
+	}
+	return err
 }
 
 // event is an entry of a timeline; the SDK takes label for a list and does not

@@ -67,8 +67,8 @@ func refused(warnings []string, what string, err error) ([]string, error) {
 		return warnings, err
 	}
 	warning := fmt.Sprintf("could not %s: %v", what, e.Err)
-	if e.Hint != "" {
-		warning += ": " + e.Hint
+	if e.Hint != "" && e.Kind != forge.Invalid {
+		warning = strings.TrimSuffix(warning, ".") + ": " + e.Hint
 	}
 	return append(warnings, warning), nil
 }
