@@ -123,7 +123,7 @@ func (w *Worktree) replace(e object.TreeEntry, name string, below map[string][]b
 	case !isFile && e.Mode == filemode.Dir:
 		return w.rewrite(e.Hash, name, below)
 	case isFile && (e.Mode == filemode.Regular || e.Mode == filemode.Executable || e.Mode == filemode.Deprecated):
-		return w.blob(content)
+		return writeBlob(w.repo.Storer, content)
 	}
 	kinds := map[filemode.FileMode]string{
 		filemode.Dir: "folder", filemode.Symlink: "symbolic link", filemode.Submodule: "submodule",
@@ -146,22 +146,6 @@ func byFolder(files map[string][]byte) map[string]map[string][]byte {
 		out[first][rest] = files[name]
 	}
 	return out
-}
-
-func (w *Worktree) blob(content []byte) (plumbing.Hash, error) {
-	o := w.repo.Storer.NewEncodedObject()
-	o.SetType(plumbing.BlobObject)
-	out, err := o.Writer()
-	if err != nil {
-		return plumbing.ZeroHash, err
-	}
-	if _, err := out.Write(content); err != nil {
-		return plumbing.ZeroHash, err
-	}
-	if err := out.Close(); err != nil {
-		return plumbing.ZeroHash, err
-	}
-	return w.repo.Storer.SetEncodedObject(o)
 }
 
 func (w *Worktree) encode(from object.Object) (plumbing.Hash, error) {
