@@ -23,7 +23,7 @@ RACE := -race
 TEST_ENV := CGO_ENABLED=1
 endif
 
-.PHONY: help demo build test vet unit conformance fresh e2e bench lint generate soak clean need-go need-git
+.PHONY: help demo build probe test vet unit conformance fresh e2e bench lint generate soak clean need-go need-git
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ build: need-go $(CHART) ## Build the binaries into bin/
 	@for c in $(COMMANDS); do \
 		CGO_ENABLED=0 $(GO) build -buildvcs=$(VCS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/$$c ./cmd/$$c; \
 	done
+
+probe: need-go ## Build bin/remediate-probe alone, the binary that runs on every node
+	@mkdir -p $(BIN)
+	@CGO_ENABLED=0 $(GO) build -buildvcs=$(VCS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/remediate-probe ./cmd/remediate-probe
 
 # The chart that the binary carries for its demo: the one inside Cilium's module,
 # packed so that the same version gives the same bytes.
@@ -75,11 +79,12 @@ bench: need-go ## Run the benchmarks
 lint: need-go ## Run golangci-lint (built on first use, which takes minutes)
 	$(GO) tool -modfile=tools/go.mod golangci-lint run ./...
 
-generate: build ## Write docs/reference from the code
-	@rm -rf docs/reference && mkdir -p docs/reference
+generate: build ## Write docs/reference and config/probe from the code
+	@rm -rf docs/reference config/probe && mkdir -p docs/reference config/probe
 	@$(BIN)/remediate docs docs/reference
+	@$(BIN)/remediate manifests config/probe
 
-soak: need-go ## Long random tests: each fuzz target for SOAKTIME, property tests with many cases
+soak: need-go ## Long random tests: each fuzz target for SOAKTIME, property tests with many cases, full simulations
 	@GO='$(GO)' SOAKTIME='$(SOAKTIME)' tools/soak.sh
 
 clean: ## Remove bin/, out/ and the packed chart

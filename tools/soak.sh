@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for SOAKTIME and every property test with many cases,
-# and says how long each took.
+# Runs every fuzz target for SOAKTIME, every property test with many cases, and the
+# simulations at their full length, and says how long each took.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 go=${GO:-go}
@@ -17,6 +17,7 @@ run() { # run NAME COMMAND...
 }
 
 run "killed at every request" env REMEDIATE_SOAK=1 "$go" test -count=1 -timeout 60m -run '^TestCrash' ./remediate
+run "detection in simulated clusters" env REMEDIATE_SOAK=1 "$go" test -count=1 -timeout 120m ./detect/confirm
 
 packages=$("$go" list -f '{{.ImportPath}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./...)
 

@@ -1,5 +1,7 @@
 package v1alpha1
 
+import probe "github.com/remediate-dev/remediate/api/probe/v1alpha1"
+
 // ProbeReport is a set of reachability observations.
 type ProbeReport struct {
 	APIVersion   string        `json:"apiVersion"`
@@ -16,60 +18,28 @@ type ObjectMeta struct {
 }
 
 // Endpoint is one end of an observed flow.
-type Endpoint struct {
-	Namespace string `json:"namespace,omitempty"`
-	Pod       string `json:"pod,omitempty"`
-	Node      string `json:"node,omitempty"`
-	IP        string `json:"ip,omitempty"`
-	Port      int    `json:"port,omitempty"`
-}
+type Endpoint = probe.Endpoint
+
+// Observation is what one probe saw.
+type Observation = probe.Observation
 
 // Outcomes of an Observation.
 const (
-	OutcomeOK          = "OK"
-	OutcomeTimeout     = "Timeout"
-	OutcomeRefused     = "Refused"
-	OutcomeUnreachable = "Unreachable"
-	OutcomeReset       = "Reset"
-	OutcomeTooBig      = "TooBig"
-	OutcomeError       = "Error"
-	OutcomeNotChecked  = "NotChecked"
+	OutcomeOK          = probe.OutcomeOK
+	OutcomeTimeout     = probe.OutcomeTimeout
+	OutcomeRefused     = probe.OutcomeRefused
+	OutcomeUnreachable = probe.OutcomeUnreachable
+	OutcomeReset       = probe.OutcomeReset
+	OutcomeTooBig      = probe.OutcomeTooBig
+	OutcomeError       = probe.OutcomeError
+	OutcomeNotChecked  = probe.OutcomeNotChecked
 )
 
 // Targets of an Observation.
 const (
-	TargetOpen    = "open"
-	TargetGuarded = "guarded"
+	TargetOpen    = probe.TargetOpen
+	TargetGuarded = probe.TargetGuarded
 )
-
-// Observation is what one probe saw.
-type Observation struct {
-	From Endpoint `json:"from"`
-	To   Endpoint `json:"to"`
-	// Via is PodIP, ClusterIP, NodeIP, DNS or External.
-	Via string `json:"via"`
-	// Family is IPv4 or IPv6.
-	Family string `json:"family"`
-	// Protocol is ICMP, TCP, UDP or HTTP.
-	Protocol string `json:"protocol"`
-	// Target is open, guarded (behind a same-namespace policy) or empty.
-	Target      string `json:"target,omitempty"`
-	HostNetwork bool   `json:"hostNetwork,omitempty"`
-	Outcome     string `json:"outcome"`
-	Reason      string `json:"reason,omitempty"`
-	// Unreliable: the prober itself was starved; never confirms anything.
-	Unreliable bool `json:"unreliable,omitempty"`
-	Sent       int  `json:"sent,omitempty"`
-	Received   int  `json:"received,omitempty"`
-	// Bytes is the packet size on the wire.
-	Bytes int `json:"bytes,omitempty"`
-	// SourceSeen is the source address that the target saw.
-	SourceSeen string `json:"sourceSeen,omitempty"`
-	// DropReason and SourceIdentity are filled from an agent's drop event.
-	DropReason     string `json:"dropReason,omitempty"`
-	SourceIdentity string `json:"sourceIdentity,omitempty"`
-	At             string `json:"at,omitempty"`
-}
 
 // DetectResult is the answer of `remediate detect`.
 type DetectResult struct {
@@ -77,4 +47,8 @@ type DetectResult struct {
 	Kind       string        `json:"kind"`
 	Reports    []ProbeReport `json:"reports"`
 	Findings   []Finding     `json:"findings"`
+	// Pending are findings that observations support and that are not confirmed.
+	Pending []Finding `json:"pending,omitempty"`
+	// NotChecked says what was not, and why, a sentence each.
+	NotChecked []string `json:"notChecked,omitempty"`
 }

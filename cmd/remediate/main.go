@@ -16,6 +16,9 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
+
 	"github.com/remediate-dev/remediate/gitops/forge"
 	"github.com/remediate-dev/remediate/gitops/repo"
 )
@@ -28,6 +31,8 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// What client-go has to say on its own would stand between progress and errors.
+	klog.SetLogger(logr.Discard())
 	return execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
 }
 

@@ -127,6 +127,7 @@ func TestDirErrors(t *testing.T) {
 		{"bad port", "p.yaml", probe("  to: {port: 70000}\n"), `observations[0].to.port: 70000 is not a port`},
 		{"negative count", "p.yaml", probe("  sent: -1\n"), `observations[0].sent: -1 is negative`},
 		{"bad time", "p.yaml", probe("  at: yesterday\n"), `observations[0].at: "yesterday" is not a time`},
+		{"bad time heard", "p.yaml", probe("  heard: yesterday\n"), `observations[0].heard: "yesterday" is not a time`},
 		{"bad policy", "a.yaml", "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: n, namespace: m}\nspec: [1]\n", "a.yaml:4: CiliumNetworkPolicy m/n: spec: rule 1 is not a mapping"},
 		{"bad kubeadm config", "a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kubeadm-config, namespace: kube-system}\ndata:\n  ClusterConfiguration: '{'\n", "a.yaml:5: ConfigMap kube-system/kubeadm-config: data.ClusterConfiguration"},
 	}

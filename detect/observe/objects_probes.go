@@ -85,8 +85,10 @@ func checkMeasures(o *v1alpha1.Observation) (field []any, err error) {
 	if o.To.Port < 0 || o.To.Port > 65535 {
 		return []any{"to", "port"}, fmt.Errorf("%d is not a port", o.To.Port)
 	}
-	if _, err := time.Parse(time.RFC3339, o.At); o.At != "" && err != nil {
-		return []any{"at"}, fmt.Errorf("%q is not a time such as 2026-02-12T10:00:00Z", clip(o.At))
+	for _, at := range []struct{ name, value string }{{"at", o.At}, {"heard", o.Heard}} {
+		if _, err := time.Parse(time.RFC3339, at.value); at.value != "" && err != nil {
+			return []any{at.name}, fmt.Errorf("%q is not a time such as 2026-02-12T10:00:00Z", clip(at.value))
+		}
 	}
 	o.Reason = scrub(o.Reason)
 	return nil, nil

@@ -19,8 +19,21 @@ type Entry struct {
 	Refutes     []string          `json:"refutes,omitempty"`
 	Neighbours  []EntryNeighbour  `json:"neighbours,omitempty"`
 	Effects     []string          `json:"effects,omitempty"`
+	Quorum      *EntryQuorum      `json:"quorum,omitempty"`
 	Versions    string            `json:"versions"`
 	Sources     []string          `json:"sources"`
+}
+
+// EntryQuorum is what confirms a signature from live observations; times are in
+// seconds.
+type EntryQuorum struct {
+	Probers        int  `json:"probers"`
+	Pairs          int  `json:"pairs,omitempty"`
+	Targets        int  `json:"targets,omitempty"`
+	Exchanges      int  `json:"exchanges,omitempty"`
+	WindowSeconds  int  `json:"windowSeconds"`
+	BothDirections bool `json:"bothDirections,omitempty"`
+	HoldSeconds    int  `json:"holdSeconds"`
 }
 
 // EntryNeighbour is a failure that looks alike.
@@ -44,6 +57,10 @@ func Catalogue(list []Signature) CatalogueDoc {
 			Confirms: s.Confirms, Refutes: s.Refutes, Effects: s.Effects, Versions: s.Versions, Sources: s.Sources}
 		for _, n := range s.Neighbours {
 			e.Neighbours = append(e.Neighbours, EntryNeighbour(n))
+		}
+		if q := s.Quorum; q.Needed() {
+			e.Quorum = &EntryQuorum{Probers: q.Probers, Pairs: q.Pairs, Targets: q.Targets, Exchanges: q.Exchanges, WindowSeconds: int(q.Window.Seconds()),
+				BothDirections: q.BothDirections, HoldSeconds: int(q.Hold.Seconds())}
 		}
 		doc.Signatures = append(doc.Signatures, e)
 	}
@@ -102,7 +119,11 @@ func sections(s Signature) []section {
 	for _, n := range s.Neighbours {
 		near = append(near, n.ID+": "+n.ToldApartBy)
 	}
-	all := []section{{"How it shows", s.Shows}, {"Depends on", s.DependsOn}, {"Confirmed by", s.Confirms}, {"Refuted by", s.Refutes},
+	var quorum []string
+	if s.Quorum.Needed() {
+		quorum = []string{s.Quorum.String()}
+	}
+	all := []section{{"How it shows", s.Shows}, {"Depends on", s.DependsOn}, {"Confirmed by", s.Confirms}, {"Confirmed live by at least", quorum}, {"Refuted by", s.Refutes},
 		{"Told from its neighbours", near}, {"Brings about", s.Effects}, {"Versions", []string{s.Versions}}, {"Sources", s.Sources}}
 	var out []section
 	for _, sec := range all {

@@ -2,6 +2,7 @@ package signature
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
@@ -21,7 +22,7 @@ func fluxVictim() Signature {
 			"When that path is broken, a fix that is merged does not reconcile by itself.",
 		Shows:     []string{"Kustomizations and HelmReleases with 'failed to download archive … i/o timeout'"},
 		DependsOn: []string{"pods and policies of the Flux namespace, or messages of Flux objects"},
-		Confirms:  []string{"a Flux object whose message names source-controller and a time-out"},
+		Confirms:  []string{"a Flux object whose message tells of a time-out and names source-controller, or an address that leads to it"},
 		Refutes:   []string{"Flux objects that are Ready at the repository's head"},
 		Neighbours: []Neighbour{
 			{NativeRoutingCIDRExcludesPods, "a cause of it"},
@@ -38,9 +39,9 @@ func detectFluxVictim(in *Input) []v1alpha1.Finding {
 		Summary: "Flux cannot fetch from source-controller, so a merged fix does not reconcile by itself",
 	}
 	for _, o := range in.Snapshot.Flux {
-		if o.Ready == snapshot.No && fetchTimedOut(o.Message) {
+		if o.Ready == snapshot.No && fetchTimedOut(in.Snapshot, o.Message) {
 			f.Confidence = v1alpha1.ConfidenceConfirmed
-			f.Evidence = append(f.Evidence, v1alpha1.Evidence{Kind: "log", Source: o.Source, Text: o.Message})
+			f.Evidence = append(f.Evidence, v1alpha1.Evidence{Kind: "log", Source: o.Source, Text: explained(in.Snapshot, o.Message)})
 		}
 	}
 	for _, p := range FluxPaths(in.Snapshot) {
@@ -63,10 +64,15 @@ func detectFluxVictim(in *Input) []v1alpha1.Finding {
 	return []v1alpha1.Finding{f}
 }
 
-func fetchTimedOut(message string) bool {
+// fetchTimedOut: nothing came from source-controller, by its name or by an address
+// that leads to it.
+func fetchTimedOut(s *snapshot.Snapshot, message string) bool {
+	if !timedOut(message) {
+		return false
+	}
 	m := strings.ToLower(message)
-	timedOut := strings.Contains(m, "i/o timeout") || strings.Contains(m, "deadline exceeded") || strings.Contains(m, "timed out")
-	return timedOut && (strings.Contains(m, "source-controller") || strings.Contains(m, "failed to download archive"))
+	return strings.Contains(m, "source-controller") || strings.Contains(m, "failed to download archive") ||
+		slices.ContainsFunc(named(s, message), func(o owned) bool { return o.serves(s, "source-controller") })
 }
 
 // FluxPath is one fetch: a controller's pod to source-controller's.

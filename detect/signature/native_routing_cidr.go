@@ -33,6 +33,7 @@ func nativeRoutingCIDR() Signature {
 			"pods of one node can; namespaces without a policy can; host network and internet work",
 			"cilium status is OK, endpoints are ready: neither looks at traffic that pods send",
 		},
+		Quorum:    maskedQuorum(),
 		DependsOn: []string{"the agent's configuration, with the CiliumNodeConfigs that override it on some nodes", "pod CIDRs of the nodes or their pool"},
 		Confirms: []string{
 			"a target on another node saw the sending node's address as source",
@@ -62,6 +63,7 @@ func ipMasqAgent() Signature {
 		Explanation: "With the ip-masq-agent, BPF masquerade spares the native routing CIDR and the agent's nonMasqueradeCIDRs. Its built-in list has no IPv6 range but fe80::/10, " +
 			"and a list that is given replaces the built-in one. Pods outside of both are masqueraded towards other nodes' pods, exactly as without the agent.",
 		Shows:     []string{"after the ip-masq-agent was switched on, pods on other nodes are seen with their node's address"},
+		Quorum:    maskedQuorum(),
 		DependsOn: []string{"the agent's configuration", "the ip-masq-agent ConfigMap", "pod CIDRs of the nodes or their pool"},
 		Confirms:  []string{"a target on another node saw the sending node's address as source", "an ingress drop with identity remote-node or kube-apiserver"},
 		Refutes:   []string{"a target on another node saw the pod's own address as source", "a target behind a same-namespace policy answers a pod of another node"},
@@ -83,6 +85,7 @@ func serviceRange() Signature {
 		Explanation: "A ClusterIP is translated to a pod's address before masquerade is decided, so services need not be in the native routing CIDR. " +
 			"A CIDR that covers services and no pods spares nothing.",
 		Shows:      []string{"the same as " + NativeRoutingCIDRExcludesPods},
+		Quorum:     maskedQuorum(),
 		DependsOn:  []string{"the agent's configuration", "service CIDRs", "pod CIDRs"},
 		Confirms:   []string{"as for " + NativeRoutingCIDRExcludesPods},
 		Neighbours: []Neighbour{{NativeRoutingCIDRExcludesPods, "there the CIDR does not touch the services; the cure is the same"}},
@@ -196,7 +199,13 @@ func (g masqueradeGap) configEvidence(in *Input) []v1alpha1.Evidence {
 	if g.usesAgent {
 		add("config", "ip-masq-agent spares "+joinPrefixes(g.agent), in.where("ipMasqAgent.config", "ip-masq-agent"))
 	}
-	for _, c := range g.pods {
+	// A cluster whose pool is not known has a range of each node.
+	const most = 2
+	for i, c := range g.pods {
+		if n := len(g.pods) - i; i == most && n > 1 {
+			add("fact", fmt.Sprintf("and in %d more ranges of nodes", n), "the nodes")
+			break
+		}
 		text := "pods live in " + c.Prefix.String()
 		if c.ObservedOnly {
 			text += " (what nodes use; the pool it is cut from is not known)"

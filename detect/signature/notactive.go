@@ -27,7 +27,7 @@ func configNotActive() Signature {
 			"the pods have to be replaced, with " + restartAgents + ". It is critical while traffic fails, else a warning.",
 		Shows:     []string{"Git and the HelmRelease are right and the symptom stays", "cilium_drift_checker_config_delta above 0"},
 		DependsOn: []string{"when the data of cilium-config last changed", "when each agent pod's init container ran"},
-		Confirms:  []string{"an agent pod older than the last change of cilium-config"},
+		Confirms:  []string{"an agent pod older than the last change of cilium-config", "an agent whose metrics tell of drift"},
 		Refutes:   []string{"every agent pod younger than the last change of cilium-config"},
 		Neighbours: []Neighbour{
 			{LiveConfigDiffers, "there the ConfigMap itself is not what the repository renders"},
@@ -42,20 +42,24 @@ func configNotActive() Signature {
 }
 
 func detectConfigNotActive(in *Input) []v1alpha1.Finding {
-	old := in.oldAgents()
-	if len(old) == 0 {
-		return nil
-	}
-	f := v1alpha1.Finding{
-		Signature: ConfigNotActive, Severity: v1alpha1.SeverityWarning, Confidence: v1alpha1.ConfidenceConfirmed,
-		Summary: fmt.Sprintf("%d of %d agents started before cilium-config last changed and run the previous configuration: %s",
-			len(old), len(in.Snapshot.AgentDaemonSet.Value.Agents), shorten(old, 4)),
-		Evidence: []v1alpha1.Evidence{
-			{Kind: "fact", Text: "cilium-config changed at " + in.Snapshot.AgentConfigChanged.UTC().Format("2006-01-02T15:04:05Z"), Source: in.Snapshot.AgentConfig.Source},
-			{Kind: "fact", Text: "older agents run on " + strings.Join(old, ", "), Source: in.Snapshot.AgentDaemonSet.Source},
-		},
+	old, drifted := in.oldAgents(), in.drifted()
+	f := v1alpha1.Finding{Signature: ConfigNotActive, Severity: v1alpha1.SeverityWarning, Confidence: v1alpha1.ConfidenceConfirmed, Evidence: drifted.evidence,
 		Explanation: []string{"Agents read their configuration only when their pod is created. Restart them: " + restartAgents +
 			". Setting rollOutCiliumPods makes the chart do it from then on."},
+	}
+	switch {
+	case len(old) > 0:
+		f.Summary = fmt.Sprintf("%d of %d agents started before cilium-config last changed and run the previous configuration: %s",
+			len(old), len(in.Snapshot.AgentDaemonSet.Value.Agents), shorten(old, 4))
+		f.Evidence = append([]v1alpha1.Evidence{
+			{Kind: "fact", Text: "cilium-config changed at " + in.Snapshot.AgentConfigChanged.UTC().Format("2006-01-02T15:04:05Z"), Source: in.Snapshot.AgentConfig.Source},
+			{Kind: "fact", Text: "older agents run on " + strings.Join(old, ", "), Source: in.Snapshot.AgentDaemonSet.Source},
+		}, f.Evidence...)
+	case len(drifted.nodes) > 0:
+		old = drifted.nodes
+		f.Summary = fmt.Sprintf("%d of %d agents that were asked say that they run another configuration than cilium-config holds: %s", len(old), drifted.asked, shorten(old, 4))
+	default:
+		return nil
 	}
 	loss := in.loss(old)
 	if len(loss.evidence) == 0 {
@@ -71,6 +75,32 @@ func detectConfigNotActive(in *Input) []v1alpha1.Finding {
 	}
 	f.RuledOut = ruledOutByTheConfig(in)
 	return []v1alpha1.Finding{f}
+}
+
+// drift is what agents say of their own configuration.
+type drift struct {
+	nodes    []string
+	asked    int
+	evidence []v1alpha1.Evidence
+}
+
+// drifted are the nodes whose agents say that keys of cilium-config differ from what
+// they run. A key that was removed does not count there (pkg/driftchecker/checker.go,
+// 1.18.6), so no drift refutes nothing.
+func (in *Input) drifted() drift {
+	var d drift
+	for _, m := range in.Snapshot.AgentMetrics {
+		if m.Drift.Known {
+			d.asked++
+		}
+		if m.Drift.Value > 0 {
+			d.nodes = append(d.nodes, m.Node)
+			d.evidence = append(d.evidence, v1alpha1.Evidence{Kind: "metric", Source: m.Source,
+				Text: fmt.Sprintf("%d keys of cilium-config differ from what the agent on %s runs (%s)", m.Drift.Value, m.Node, m.Drift.Source)})
+		}
+	}
+	sort.Strings(d.nodes)
+	return d
 }
 
 // oldAgents are the nodes whose agent is older than the configuration, sorted.
@@ -119,8 +149,8 @@ func (in *Input) loss(old []string) loss {
 			Text: fmt.Sprintf("%s %s %s on %s → %s on %s: %s", o.Protocol, o.Via, end(o.From), o.From.Node, end(o.To), o.To.Node, timeoutText(o))})
 	}
 	for _, o := range in.Snapshot.Flux {
-		if o.Ready == snapshot.No && fetchTimedOut(o.Message) {
-			out.evidence = append(out.evidence, v1alpha1.Evidence{Kind: "log", Source: o.Source, Text: o.Message})
+		if o.Ready == snapshot.No && fetchTimedOut(in.Snapshot, o.Message) {
+			out.evidence = append(out.evidence, v1alpha1.Evidence{Kind: "log", Source: o.Source, Text: explained(in.Snapshot, o.Message)})
 		}
 	}
 	sortEvidence(out.evidence)

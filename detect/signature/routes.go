@@ -3,6 +3,7 @@ package signature
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sort"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
@@ -29,9 +30,11 @@ func directRouteSkipped() Signature {
 		DependsOn: []string{"the agent's configuration", "the nodes' addresses and their on-link prefixes"},
 		Confirms:  []string{"between two nodes on different segments an open target is not reached from a pod, while the node path works"},
 		Refutes:   []string{"an open target on such a pair is reached"},
+		Quorum:    groupQuorum(),
 		Neighbours: []Neighbour{
 			{NativeRoutingCIDRExcludesPods, "there open targets are reached and only guarded ones are not"},
 			{NoRouteBetweenNodes, "there every pair of nodes fails"},
+			{ZoneCut, "there the nodes do not reach each other either"},
 		},
 		Effects:  []string{FluxIsAVictim},
 		Versions: "1.16 to 1.20; logged at warning level before 1.18.4",
@@ -40,7 +43,7 @@ func directRouteSkipped() Signature {
 			if !in.Settings.AutoDirectNodeRoutes || !in.Settings.DirectRoutingSkipUnreachable {
 				return nil
 			}
-			return segmentFindings(in, DirectRouteSkipped, "directRoutingSkipUnreachable", "direct-routing-skip-unreachable")
+			return in.orProbed(DirectRouteSkipped, segmentFindings(in, DirectRouteSkipped, "directRoutingSkipUnreachable", "direct-routing-skip-unreachable"))
 		},
 	}
 }
@@ -56,15 +59,31 @@ func noRoute() Signature {
 		DependsOn: []string{"the agent's configuration", "BGP objects"},
 		Confirms:  []string{"an open target on another node is not reached while the node path works"},
 		Refutes:   []string{"an open target on another node is reached"},
+		Quorum:    clusterQuorum(),
 		Neighbours: []Neighbour{
 			{NativeRoutingCIDRExcludesPods, "there open targets are reached"},
 			{DirectRouteSkipped, "there only some pairs of nodes fail"},
+			{TunnelBlocked, "there pods of different nodes talk through tunnels"},
+			{FamilyDown, "there the nodes do not reach each other over the family either"},
 		},
 		Effects:  []string{FluxIsAVictim},
 		Versions: "1.16 to 1.20; measured with 1.18.6",
 		Sources:  []string{"pkg/datapath/linux/node.go:141-221 (1.18.6)"},
-		Detect:   detectNoRoute,
+		Detect: func(in *Input) []v1alpha1.Finding {
+			return in.orProbed(NoRouteBetweenNodes, detectNoRoute(in))
+		},
 	}
+}
+
+// orProbed adds what probes alone prove of a signature, for the families in
+// which the configuration says nothing of it.
+func (in *Input) orProbed(id string, configured []v1alpha1.Finding) []v1alpha1.Finding {
+	for _, f := range in.cutFindings(id) {
+		if !slices.ContainsFunc(configured, func(have v1alpha1.Finding) bool { return have.Family == f.Family }) {
+			configured = append(configured, f)
+		}
+	}
+	return configured
 }
 
 func detectNoRoute(in *Input) []v1alpha1.Finding {
@@ -139,6 +158,10 @@ func maybeBGP(in *Input, f v1alpha1.Finding) bool {
 // confirmRoute raises the finding when an open target between the nodes was
 // lost, and reports false when one was reached.
 func confirmRoute(in *Input, family string, apart func(a, b string) bool, f *v1alpha1.Finding) bool {
+	if other := in.cutBy(family); other != "" && other != f.Signature {
+		f.Lacked = append(f.Lacked, "another shape of the failures: the probes together show "+other)
+		return true
+	}
 	for _, o := range in.Snapshot.Probes {
 		if !counts(in, o, family) || (apart != nil && !apart(o.From.Node, o.To.Node)) {
 			continue

@@ -8,6 +8,7 @@ package signature
 
 import (
 	"net/netip"
+	"slices"
 	"sort"
 	"time"
 
@@ -38,8 +39,8 @@ type Signature struct {
 	// Effects are signatures that this one brings about: a confirmed cause
 	// suppresses them or marks them as caused by it.
 	Effects []string
-	// Hold is how long a live observation must last before it counts.
-	Hold time.Duration
+	// Quorum is what confirms it from live observations.
+	Quorum Quorum
 	// Versions of Cilium that the statement was checked for.
 	Versions string
 	// Sources of the facts.
@@ -74,6 +75,23 @@ type Input struct {
 	Copies []CopyValue
 	// Where tells the file:line that decides a Helm value; it may return "".
 	Where func(helmPath string) string
+	// Reach is what the probes in Snapshot add up to; nil means that it is worked
+	// out when it is needed.
+	Reach *Reach
+	// Silent are the probes that should be heard and are not.
+	Silent []Silence
+}
+
+// Silence is a probe that was heard once and is not any more, while the API
+// server answers.
+type Silence struct {
+	Node, Pod string
+	// Since is when it was last heard.
+	Since time.Time
+	// Running: its pod is said to run on a node that is said to be ready.
+	Running bool
+	// Why is what the API server says about the pod or the node.
+	Why string
 }
 
 // DeadKey is a Helm value that no template of the chart reads.
@@ -117,13 +135,13 @@ func (in *Input) where(helmPath, flag string) string {
 
 // All signatures, by id.
 func All() []Signature {
-	out := []Signature{
+	out := append([]Signature{
 		nativeRoutingCIDR(), ipMasqAgent(), serviceRange(),
 		agentRefuses(), chartRefuses(), keyWithoutEffect(), liveDiffers(),
 		configNotActive(), directRouteSkipped(), noRoute(), nodeMask(),
 		fluxVictim(), mtuMismatch(), bootstrapCopy(),
 		changeBreaksFlows(), faultOnlyMasked(), valueOverridden(), releaseDoesNotBuild(), releaseRemoved(),
-	}
+	}, slices.Concat(cutSignatures(), qualitySignatures())...)
 	sort.Slice(out, func(i, j int) bool { return out[i].ID < out[j].ID })
 	return out
 }

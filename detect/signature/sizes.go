@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/detect/snapshot"
@@ -27,9 +28,11 @@ func mtuMismatch() Signature {
 		Shows:     []string{"ping works, TLS handshakes and image pulls hang; pods of one node are fine"},
 		DependsOn: []string{"the configured MTU or the devices' MTU", "probes of two sizes"},
 		Confirms:  []string{"between two nodes a small packet passes and a full-size packet is lost or answered with 'too big'"},
+		Quorum:    Quorum{Probers: 2, Pairs: 2, Targets: 2, Exchanges: 6, Window: Window, Hold: 8 * time.Second},
 		Refutes:   []string{"packets that every path carries (1280 bytes for IPv6, 576 for IPv4) are lost too", "a full-size packet passes"},
 		Neighbours: []Neighbour{
 			{NativeRoutingCIDRExcludesPods, "there the size plays no part"},
+			{PacketLoss, "there small packets are lost too"},
 		},
 		Effects:  []string{FluxIsAVictim},
 		Versions: "all; measured with 1.18.6",
@@ -61,7 +64,7 @@ func detectMTU(in *Input) []v1alpha1.Finding {
 			out = append(out, f)
 		}
 	}
-	return out
+	return in.orProbed(MTUMismatch, out)
 }
 
 // sizeProbes compares the largest packet that passed with the smallest that was

@@ -16,7 +16,9 @@ import (
 // witnessed is what the probes say about the source address of pod traffic
 // between nodes.
 type witnessed struct {
-	evidence  []v1alpha1.Evidence
+	evidence []v1alpha1.Evidence
+	// told is the evidence by what it shows.
+	told      [shownKinds][]v1alpha1.Evidence
 	confirmed bool
 	// sawPod: a target saw the pod's own address. answered are the directions,
 	// "from a to b", in which a guarded target answered. Both refute the fault.
@@ -27,6 +29,36 @@ type witnessed struct {
 	// smallLost is the size in bytes of the smallest packet that was lost, 0 when
 	// none was lost that every path must carry.
 	smallLost int
+}
+
+// What a piece of evidence shows, the most telling first.
+const (
+	shownDrop = iota
+	shownSource
+	shownApart
+	shownAnswer
+	shownLoss
+	shownKinds
+)
+
+// mostShown pieces of evidence show the same thing. With hundreds of nodes there are
+// tens of thousands, and the probes' reports hold them all.
+const mostShown = 6
+
+// sum gathers the evidence: of each kind a few, from all over the cluster, in turn,
+// so that the first ones show the whole of it.
+func (w *witnessed) sum() {
+	for k, es := range w.told {
+		sortEvidence(es)
+		w.told[k] = slices.Compact(es)
+	}
+	for i := range mostShown {
+		for _, es := range w.told {
+			if n := min(len(es), mostShown); i < n {
+				w.evidence = append(w.evidence, es[i*len(es)/n])
+			}
+		}
+	}
 }
 
 // smallest is what every path carries in bytes: IPv6's least MTU (RFC 8200,
@@ -51,7 +83,7 @@ func witness(in *Input, family string, from func(node string) bool) witnessed {
 		w.source(in, o)
 		if isDrop(o) {
 			w.confirmed = true
-			w.add(o, fmt.Sprintf("drop at ingress, %s, source identity %s", o.DropReason, o.SourceIdentity))
+			w.add(shownDrop, o, fmt.Sprintf("drop at ingress, %s, source identity %s", o.DropReason, o.SourceIdentity))
 		}
 		key := [2]string{o.From.Node, o.To.Node}
 		if pairs[key] == nil {
@@ -69,11 +101,11 @@ func witness(in *Input, family string, from func(node string) bool) witnessed {
 	for pair, p := range pairs {
 		if open, guarded, ok := p.tellApart(smallest(family)); ok {
 			w.confirmed = true
-			w.evidence = append(w.evidence, v1alpha1.Evidence{Kind: "probe", Source: open + " and " + guarded,
+			w.told[shownApart] = append(w.told[shownApart], v1alpha1.Evidence{Kind: "probe", Source: both(open, guarded),
 				Text: fmt.Sprintf("from %s to %s an open target is reached and a guarded one is not", pair[0], pair[1])})
 		}
 	}
-	sortEvidence(w.evidence)
+	w.sum()
 	slices.Sort(w.answered)
 	w.answered = slices.Compact(w.answered)
 	return w
@@ -83,7 +115,7 @@ func (w *witnessed) lost(o snapshot.ProbeObservation, family string) {
 	if o.Bytes > 0 && o.Bytes <= smallest(family) && (w.smallLost == 0 || o.Bytes < w.smallLost) {
 		w.smallLost = o.Bytes
 	}
-	w.add(o, fmt.Sprintf("%s %s %s → %s: %s", o.Protocol, o.Via, end(o.From), end(o.To), timeoutText(o)))
+	w.add(shownLoss, o, fmt.Sprintf("%s %s %s → %s: %s", o.Protocol, o.Via, end(o.From), end(o.To), timeoutText(o)))
 }
 
 // answer judges a target that answered and did not say which address it saw:
@@ -101,7 +133,7 @@ func (w *witnessed) answer(in *Input, o snapshot.ProbeObservation) {
 		return
 	}
 	w.answered = append(w.answered, fmt.Sprintf("from %s to %s", o.From.Node, o.To.Node))
-	w.add(o, fmt.Sprintf("guarded target %s on %s answered %s on %s: with the node's address as source its policy would have dropped the packet",
+	w.add(shownAnswer, o, fmt.Sprintf("guarded target %s on %s answered %s on %s: with the node's address as source its policy would have dropped the packet",
 		end(o.To), o.To.Node, end(o.From), o.From.Node))
 }
 
@@ -171,8 +203,16 @@ func (in *Input) trace(o snapshot.ProbeObservation) (datapath.Result, bool) {
 	return in.Model.Trace(datapath.Flow{From: a, To: b, Family: o.Family, Protocol: protocol, Port: o.To.Port}), true
 }
 
-func (w *witnessed) add(o snapshot.ProbeObservation, text string) {
-	w.evidence = append(w.evidence, v1alpha1.Evidence{Kind: "probe", Text: text, Source: o.Source})
+func (w *witnessed) add(shows int, o snapshot.ProbeObservation, text string) {
+	w.told[shows] = append(w.told[shows], v1alpha1.Evidence{Kind: "probe", Text: text, Source: o.Source})
+}
+
+// both names two sources, once when they are the same.
+func both(a, b string) string {
+	if a == b {
+		return a
+	}
+	return a + " and " + b
 }
 
 // source judges the address that the target saw.
@@ -185,10 +225,10 @@ func (w *witnessed) source(in *Input, o snapshot.ProbeObservation) {
 	switch node := in.Snapshot.NodeByName(o.From.Node); {
 	case o.SourceSeen == o.From.IP:
 		w.sawPod = true
-		w.add(o, fmt.Sprintf("%s on %s saw %s, the pod's own address", end(o.To), o.To.Node, seen))
+		w.add(shownSource, o, fmt.Sprintf("%s on %s saw %s, the pod's own address", end(o.To), o.To.Node, seen))
 	case node != nil && hasAddr(node, seen):
 		w.confirmed = true
-		w.add(o, fmt.Sprintf("%s on %s saw %s as source: the address of %s, not of the pod %s", end(o.To), o.To.Node, seen, o.From.Node, o.From.IP))
+		w.add(shownSource, o, fmt.Sprintf("%s on %s saw %s as source: the address of %s, not of the pod %s", end(o.To), o.To.Node, seen, o.From.Node, o.From.IP))
 	}
 }
 

@@ -174,6 +174,11 @@ func TestConfigNotActive(t *testing.T) {
 		p.To = v1alpha1.Endpoint{Namespace: "team", Pod: "a", Node: "n1", IP: "fd00:101:224:1::a"}
 		s.Probes = append(s.Probes, p)
 	}
+	drift := func(node string, keys int) func(*snapshot.Snapshot) {
+		return func(s *snapshot.Snapshot) {
+			s.AgentMetrics = append(s.AgentMetrics, snapshot.AgentMetrics{Node: node, Drift: snapshot.Known(keys, "drift"), Source: "metrics of cilium-" + node})
+		}
+	}
 	hour := time.Hour
 	repaired := map[string]string{"ipv6-native-routing-cidr": "fd00:101::/32"}
 	tests := []struct {
@@ -193,6 +198,10 @@ func TestConfigNotActive(t *testing.T) {
 		{"Flux times out", repaired, []func(*snapshot.Snapshot){agents(-hour, -hour), fluxFails}, "critical"},
 		{"the new configuration loses them as well", nil, []func(*snapshot.Snapshot){agents(-hour, -hour), timeout}, "critical"},
 		{"every agent is younger", repaired, []func(*snapshot.Snapshot){agents(hour, hour), timeout}, ""},
+		{"younger, and an agent tells of drift", repaired, []func(*snapshot.Snapshot){agents(hour, hour), drift("n1", 2), drift("n2", 0)}, "warning"},
+		{"drift, and its pods lose packets", repaired, []func(*snapshot.Snapshot){drift("n1", 2), drift("n2", 0), timeout}, "critical"},
+		{"drift elsewhere", repaired, []func(*snapshot.Snapshot){drift("n1", 0), drift("n2", 0), drift("n3", 1), timeout}, "warning"},
+		{"no drift", repaired, []func(*snapshot.Snapshot){drift("n1", 0), drift("n2", 0), timeout}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -289,4 +298,37 @@ func cfgWithTrap(change map[string]string) cilium.Config {
 	trap := "nonMasqueradeCIDRs: [\"fd00:101::/48\"]"
 	cfg.MasqAgent = &trap
 	return cfg
+}
+
+// A large cluster's probes say the same thousands of times: each kind of evidence is
+// there, from different nodes, and none crowds out the others.
+func TestEvidenceOfManyProbes(t *testing.T) {
+	var probes []snapshot.ProbeObservation
+	for i := range 40 {
+		from, to := []string{"n1", "n2"}[i%2], []string{"n2", "n1"}[i%2]
+		address := map[string]string{"n1": "fd00:101::10", "n2": "fd00:101::11"}[from]
+		o := v1alpha1.Observation{Via: "PodIP", Family: "IPv6", Protocol: "TCP", Sent: 1,
+			From: v1alpha1.Endpoint{Namespace: "team", Pod: "a", Node: from, IP: "fd00:101:224:9::" + string(rune('a'+i%6))},
+			To:   v1alpha1.Endpoint{Namespace: "p", Pod: "t" + string(rune('a'+i%20)), Node: to}}
+		o.Target, o.Outcome, o.SourceSeen = v1alpha1.TargetOpen, v1alpha1.OutcomeOK, address
+		probes = append(probes, snapshot.ProbeObservation{Observation: o, Source: "probe on " + from})
+		o.Target, o.Outcome, o.SourceSeen = v1alpha1.TargetGuarded, v1alpha1.OutcomeTimeout, ""
+		probes = append(probes, snapshot.ProbeObservation{Observation: o, Source: "probe on " + from})
+	}
+	f := flagshipWith(t, func(s *snapshot.Snapshot) { s.Probes = probes })
+	kinds, seen := map[string]int{}, map[v1alpha1.Evidence]bool{}
+	for _, e := range f.Evidence {
+		if seen[e] {
+			t.Errorf("twice: %s", e.Text)
+		}
+		seen[e] = true
+		for _, kind := range []string{"as source: the address of n1", "as source: the address of n2", "an open target is reached and a guarded one is not", "1 sent, 0 received"} {
+			if strings.Contains(e.Text, kind) {
+				kinds[kind]++
+			}
+		}
+	}
+	if len(kinds) != 4 || len(f.Evidence) > 3*mostShown+5 {
+		t.Errorf("%d pieces of evidence, of these kinds: %v", len(f.Evidence), kinds)
+	}
 }

@@ -114,6 +114,11 @@ type Snapshot struct {
 	// Probes, with the object each observation was read from.
 	Probes []ProbeObservation
 
+	// AgentMetrics are what agents' metrics say, of those that could be asked, and
+	// DropRates what was dropped between two readings of them.
+	AgentMetrics []AgentMetrics
+	DropRates    []DropRate
+
 	// KubernetesVersion as the nodes' kubelets report it ("v1.32.3").
 	KubernetesVersion Fact[string]
 	// ReadKinds are the object kinds that were looked for and readable, so that
@@ -259,4 +264,34 @@ type Event struct {
 type ProbeObservation struct {
 	v1alpha1.Observation
 	Source string
+}
+
+// AgentMetrics is what one cilium-agent's metrics say.
+type AgentMetrics struct {
+	Node string
+	// Drops are packets since the agent's start.
+	Drops map[Drop]float64
+	// Drift is the number of keys of cilium-config that differ from what the agent runs.
+	Drift Fact[int]
+	// NodeHealth and EndpointHealth are what cilium-health found of the other
+	// nodes. It probes from the host, never from a pod.
+	NodeHealth, EndpointHealth Health
+	Source                     string
+}
+
+// Drop is why and where a packet was dropped: "Policy denied", "ingress".
+type Drop struct{ Reason, Direction string }
+
+// MarshalText makes a Drop the key of a map in JSON.
+func (d Drop) MarshalText() ([]byte, error) { return []byte(d.Reason + ", " + d.Direction), nil }
+
+// Health counts nodes.
+type Health struct{ Reachable, Unreachable int }
+
+// DropRate is what an agent dropped between two readings.
+type DropRate struct {
+	Drop
+	Node    string
+	Packets float64
+	Source  string
 }

@@ -140,3 +140,91 @@ func TestGrantedBites(t *testing.T) {
 		}
 	}
 }
+
+// probeObjects are what `remediate detect` makes and removes, or, where names
+// follow, what it touches of that kind.
+func probeObjects() map[string][]string {
+	return map[string][]string{
+		"namespaces": nil, "services": nil, "pods": nil, "apps/daemonsets": nil, "networking.k8s.io/networkpolicies": nil,
+		"configmaps": {"remediate-probe-members", "remediate-probe-members-1", "remediate-probe-members-2", "remediate-probe-members-3"},
+		"secrets":    {"remediate-probe-key"},
+	}
+}
+
+// excess says what of a rule goes beyond reading what probes are made of, and
+// making, changing and removing them.
+func excess(rule rbacv1.PolicyRule) []string {
+	var out []string
+	reads := []string{"nodes", "pods", "pods/log", "services", "namespaces", "events", "apps/daemonsets", "discovery.k8s.io/endpointslices", "networking.k8s.io/networkpolicies"}
+	objects := probeObjects()
+	for _, group := range rule.APIGroups {
+		for _, resource := range rule.Resources {
+			kind := strings.TrimPrefix(group+"/"+resource, "/")
+			names, ours := objects[kind]
+			narrow := len(rule.ResourceNames) > 0 && slices.Equal(rule.ResourceNames, names)
+			for _, verb := range rule.Verbs {
+				ok := ours && verb == "create"
+				switch verb {
+				case "get", "list", "watch":
+					ok = slices.Contains(reads, kind) || narrow && verb == "get"
+				case "patch", "delete":
+					ok = ours && names == nil && (kind != "pods" || verb == "patch") || narrow
+				}
+				if !ok || kind == "pods" && verb == "create" {
+					out = append(out, fmt.Sprintf("may %s %s %q", verb, kind, rule.ResourceNames))
+				}
+			}
+		}
+	}
+	return out
+}
+
+func TestRightsToDetect(t *testing.T) {
+	roles := build(t, filepath.Join(root(t), "config", "probe", "rbac")).Resources()
+	if len(roles) != 1 {
+		t.Fatalf("%d objects, want the ClusterRole alone", len(roles))
+	}
+	text, err := roles[0].AsYAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var role rbacv1.ClusterRole
+	if err := yaml.UnmarshalStrict(text, &role); err != nil {
+		t.Fatal(err)
+	}
+	for _, rule := range role.Rules {
+		report(t, excess(rule))
+	}
+}
+
+func TestExcessBites(t *testing.T) {
+	rule := func(group, resource, verb string, names ...string) rbacv1.PolicyRule {
+		return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, Verbs: []string{verb}, ResourceNames: names}
+	}
+	for _, tt := range []struct {
+		rule rbacv1.PolicyRule
+		want bool
+	}{
+		{rule("", "secrets", "get"), true},
+		{rule("", "secrets", "get", "remediate-probe-key"), false},
+		{rule("", "secrets", "get", "remediate-probe-key", "admin"), true},
+		{rule("", "secrets", "list", "remediate-probe-key"), true},
+		{rule("", "secrets", "create"), false},
+		{rule("", "configmaps", "delete"), true},
+		{rule("", "configmaps", "list"), true},
+		{rule("", "pods", "patch"), false},
+		{rule("", "pods", "create"), true},
+		{rule("", "pods/exec", "create"), true},
+		{rule("", "pods", "delete"), true},
+		{rule("apps", "daemonsets", "delete"), false},
+		{rule("apps", "daemonsets", "deletecollection"), true},
+		{rule("apps", "deployments", "create"), true},
+		{rule("*", "*", "get"), true},
+		{rule("", "namespaces", "*"), true},
+		{rule("rbac.authorization.k8s.io", "clusterrolebindings", "create"), true},
+	} {
+		if got := excess(tt.rule); (len(got) > 0) != tt.want {
+			t.Errorf("%v: got %q", tt.rule, got)
+		}
+	}
+}

@@ -70,8 +70,8 @@ func walls() []wall {
 // pure are the packages without clock, client or context.
 func pure() []string {
 	paths := []string{
-		"detect/snapshot", "detect/cilium", "detect/policy", "detect/datapath",
-		"detect/signature", "remediate/plan", "remediate/guard", "internal/cidr",
+		"detect/snapshot", "detect/cilium", "detect/policy", "detect/datapath", "detect/mesh",
+		"detect/signature", "detect/confirm", "remediate/plan", "remediate/guard", "internal/cidr",
 	}
 	for i, p := range paths {
 		paths[i] = module + "/" + p

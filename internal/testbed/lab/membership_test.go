@@ -1,0 +1,44 @@
+//go:build linux
+
+package lab
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/remediate-dev/remediate/internal/cidr"
+)
+
+func TestMembership(t *testing.T) {
+	t.Parallel()
+	l := New(t, Spec{Nodes: 2, Daemons: Probes()})
+	l.Nodes[0].AddPod(PodSpec{Namespace: "other", Name: "other"})
+	d := l.StartDNS(l.Nodes[0])
+	svc := l.AddService(Service{Namespace: "remediate-probe", Name: "remediate-probe", Ports: []ServicePort{{Protocol: "TCP", Port: 9971}}})
+	m := l.Membership(d, svc)
+	if m.Version != 1 || len(m.Members) != 2 || !slices.Equal(m.Services, svc.ClusterIPs) || !slices.Equal(m.DNS.Pods, d.Pod.IPs()) || !slices.Equal(m.DNS.Services, d.Service.ClusterIPs) {
+		t.Errorf("membership %+v", m)
+	}
+	for i, member := range m.Members {
+		n := l.Nodes[i]
+		open, guarded := n.Pods()[0], n.Pods()[1]
+		if member.Node != n.Name || !slices.Equal(member.NodeIPs, n.IPs()) || member.Host != nil {
+			t.Errorf("member %+v", member)
+		}
+		if member.Open.Pod != open.Name || !slices.Equal(member.Open.IPs, open.IPs()) || member.Guarded.Pod != guarded.Name || !guarded.Guarded {
+			t.Errorf("targets %+v and %+v", member.Open, member.Guarded)
+		}
+	}
+	if m := l.Membership(nil); len(m.DNS.Services) != 0 || m.DNS.Name != "" {
+		t.Errorf("DNS without a server: %+v", m.DNS)
+	}
+	// A guarded target admits the prober beside it and nobody of another namespace.
+	guarded := l.Pod("remediate-probe", "remediate-probe-guarded-2")
+	reflect(t, guarded.Space, "9971")
+	if _, err := seen(l.Pod("remediate-probe", "remediate-probe-1").Space, "tcp", guarded.IP(cidr.IPv6), reflector, late); err != nil {
+		t.Error(err)
+	}
+	if _, err := seen(l.Pod("other", "other").Space, "tcp", guarded.IP(cidr.IPv6), reflector, soon); err == nil {
+		t.Error("another namespace is admitted")
+	}
+}

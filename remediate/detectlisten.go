@@ -1,0 +1,230 @@
+package remediate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/remediate-dev/remediate/api/v1alpha1"
+	"github.com/remediate-dev/remediate/detect/collect"
+	"github.com/remediate-dev/remediate/detect/confirm"
+	"github.com/remediate-dev/remediate/detect/mesh"
+	"github.com/remediate-dev/remediate/detect/probe"
+	"github.com/remediate-dev/remediate/detect/signature"
+)
+
+// listener takes the probes' lines and hands them to the tracker. Its methods may be
+// called at the same time.
+type listener struct {
+	now    func() time.Time
+	matrix *collect.Matrix
+
+	mu      sync.Mutex
+	tracker confirm.Tracker
+	// heard are the probes that know who takes part.
+	heard map[collect.Key]*hearing
+	// known are the memberships that were written, by hash, the last of them last.
+	known  map[string]mesh.Membership
+	latest mesh.Membership
+	// write is why the members could not be written.
+	write error
+	// first is when the first probe was heard.
+	first time.Time
+}
+
+// hearing is what was heard of one probe.
+type hearing struct {
+	target collect.Target
+	// spans are the times that it worked with one membership.
+	spans []span
+	// sums are its checks by kind, all heartbeats together.
+	sums map[probe.Tally]probe.Tally
+}
+
+// span is a time, by the probe's own clock, with one membership.
+type span struct {
+	members     string
+	first, last time.Time
+}
+
+func newListener(now func() time.Time) *listener {
+	return &listener{now: now, heard: map[collect.Key]*hearing{}, known: map[string]mesh.Membership{}}
+}
+
+// line takes one line of a probe.
+func (l *listener) line(t collect.Target, line probe.Line) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	l.tracker.Observe(now, line.Observations...)
+	if line.Beat && !t.HostNetwork {
+		l.tracker.Beat(now, t.Node, countsOf(line.Tallies)...)
+	}
+	if line.Nodes == 0 {
+		return
+	}
+	h := l.heard[t.Key]
+	if h == nil {
+		h = &hearing{sums: map[probe.Tally]probe.Tally{}}
+		l.heard[t.Key] = h
+	}
+	h.target = t
+	h.span(line)
+	h.count(line.Tallies)
+	if l.first.IsZero() {
+		l.first = now
+	}
+}
+
+// observe takes what others than the probes saw.
+func (l *listener) observe(seen []v1alpha1.Observation) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tracker.Observe(l.now(), seen...)
+}
+
+func countsOf(tallies []probe.Tally) []confirm.Count {
+	out := make([]confirm.Count, len(tallies))
+	for i, t := range tallies {
+		out[i] = confirm.Count(t)
+	}
+	return out
+}
+
+func (h *hearing) span(line probe.Line) {
+	n := len(h.spans)
+	if n > 0 && h.spans[n-1].members == line.Members {
+		h.spans[n-1].last = line.At
+		return
+	}
+	h.spans = append(h.spans, span{line.Members, line.At, line.At})
+}
+
+// count adds up tallies. What they are of is the key: the tally without numbers.
+func (h *hearing) count(tallies []probe.Tally) {
+	for _, t := range tallies {
+		key := probe.Tally{Via: t.Via, Family: t.Family, Protocol: t.Protocol, Target: t.Target, SameNode: t.SameNode}
+		sum := h.sums[key]
+		sum.OK += t.OK
+		sum.Masked += t.Masked
+		sum.Lost += t.Lost
+		sum.Unreliable += t.Unreliable
+		sum.NotChecked += t.NotChecked
+		h.sums[key] = sum
+	}
+}
+
+// membership notes who takes part from now on.
+func (l *listener) membership(m mesh.Membership) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.known[m.Hash()], l.latest = m, m
+	var nodes []string
+	for _, member := range m.Members {
+		nodes = append(nodes, member.Node)
+	}
+	l.tracker.Members(nodes)
+}
+
+func (l *listener) writeFailed(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.write = err
+}
+
+func (l *listener) judge(in *signature.Input) confirm.Judgement {
+	now, given := l.now(), *in
+	given.Silent = silences(l.matrix.Silent(now))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tracker.Judge(now, given)
+}
+
+// silences are the probes that were heard once and are not any more.
+func silences(all []collect.Silence) []signature.Silence {
+	var out []signature.Silence
+	for _, s := range all {
+		if !s.Probe.Heard.IsZero() {
+			out = append(out, signature.Silence{Node: s.Probe.Node, Pod: s.Probe.Namespace + "/" + s.Probe.Pod, Since: s.Since, Running: s.Fault(), Why: s.Text})
+		}
+	}
+	return out
+}
+
+func (l *listener) state() (heard int, first time.Time, write error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.heard), l.first, l.write
+}
+
+const (
+	// hearWithin is how long the first probe may take to say that it knows the
+	// members: a kubelet carries a changed ConfigMap to a pod within 90 s.
+	hearWithin = 100 * time.Second
+	// judgeEvery is how often it is judged what was heard, and judgeShare how many
+	// times as long as the judgement took it is left alone: with thousands of nodes
+	// it takes seconds.
+	judgeEvery = time.Second
+	judgeShare = 4
+	// settleFor is how long a run goes on after something was confirmed, so that a
+	// cause can still claim what it brings about.
+	settleFor = 3 * time.Second
+)
+
+// awaitVerdict listens until something is confirmed or the time is over. The time
+// begins when the first probe is heard.
+func (p *probing) awaitVerdict(ctx context.Context) error {
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	p.listener.observe(p.hubble)
+	begun := p.opts.Now()
+	var confirmed, judge time.Time
+	for {
+		now := p.opts.Now()
+		heard, first, write := p.listener.state()
+		if confirmed.IsZero() && heard > 0 && !now.Before(judge) {
+			if p.listener.judge(p.in).Confirmed() {
+				confirmed = now
+			}
+			took := p.opts.Now().Sub(now)
+			judge = now.Add(max(judgeEvery, judgeShare*took))
+		}
+		end := p.end(begun, first, confirmed)
+		p.opts.Status(Status{Stage: "listening to the probes", Ready: p.progress.Ready, Want: runningProbes(p.watch.Facts()), Heard: heard, Left: end.Sub(now)})
+		if !now.Before(end) {
+			return p.heardAny(heard, write)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// end is when the run is over: begun when listening began, first when a probe was
+// heard, confirmed when something was; zero when not.
+func (p *probing) end(begun, first, confirmed time.Time) time.Time {
+	end := begun.Add(hearWithin)
+	if !first.IsZero() {
+		end = first.Add(p.opts.For)
+	}
+	if settled := confirmed.Add(settleFor); !confirmed.IsZero() && settled.Before(end) {
+		return settled
+	}
+	return end
+}
+
+// heardAny: a run that heard nobody checked nothing.
+func (p *probing) heardAny(heard int, write error) error {
+	if heard > 0 {
+		return nil
+	}
+	err := fmt.Errorf("%w: the probes run, and none of them said that it knows the members within %s", ErrNothingChecked, hearWithin)
+	if write != nil {
+		err = errors.Join(err, write)
+	}
+	return withHint(err, "kubectl logs -n "+p.at.Namespace+" daemonset/remediate-probe says what they wait for")
+}
