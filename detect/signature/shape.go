@@ -176,11 +176,32 @@ func (f *family) noise(c cutInfo) bool {
 	return n > most
 }
 
+// takingTurns: exchanges that had failed succeeded again and again until lately. Then
+// that all fail now may be chance.
+func (f *family) takingTurns(c cutInfo) bool {
+	const most, span = 2, 20 * time.Second
+	var last time.Time
+	for _, k := range c.lost {
+		if t := f.pairs[k].lastLost(); t.After(last) {
+			last = t
+		}
+	}
+	n := 0
+	for _, p := range f.pairs {
+		for _, t := range slices.Concat(p.open.recovered, p.guarded.recovered) {
+			if last.Sub(t) < span {
+				n++
+			}
+		}
+	}
+	return n > most
+}
+
 // all: nothing is known to work between any nodes since it began, and no two
 // nodes are what all the failures have in common.
 func (r *Reach) all(f *family, c cutInfo) (verdict, bool) {
 	n := len(r.nodes)
-	if len(c.alive)*20 > len(c.lost) || f.answersSince(c.onset) {
+	if len(c.alive)*20 > len(c.lost) || f.answersSince(c.onset) || f.takingTurns(c) {
 		return verdict{}, false
 	}
 	undirected := edges(c.lost)
