@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/remediate-dev/remediate/detect/signature"
 	"github.com/remediate-dev/remediate/detect/snapshot"
 	"github.com/remediate-dev/remediate/internal/report"
+	"github.com/remediate-dev/remediate/remediate/plan"
 )
 
 // DetectOptions say what to look at, and with which probes.
@@ -152,6 +154,7 @@ func (d *detection) result() *report.Detection {
 		return nil
 	}
 	d.out.Nodes = len(d.in.Snapshot.Nodes)
+	d.out.Plans = slices.ContainsFunc(d.out.Causes(), func(f v1alpha1.Finding) bool { return plan.Answers(d.in, f) })
 	return d.out
 }
 

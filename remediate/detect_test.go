@@ -17,6 +17,7 @@ import (
 	"github.com/remediate-dev/remediate/detect/deploy"
 	"github.com/remediate-dev/remediate/detect/mesh"
 	"github.com/remediate-dev/remediate/internal/report"
+	"github.com/remediate-dev/remediate/internal/testbed/kubelet"
 )
 
 // A healthy cluster: every pair is tried and well, nothing is confirmed, nothing
@@ -203,9 +204,9 @@ func TestDetectErrors(t *testing.T) {
 		{"no", func(o *DetectOptions) { o.Ask = func(context.Context, Question) (bool, error) { return false, nil } }, "no probes were to be made", "--without-probes", true},
 		{"no rights", func(o *DetectOptions) { o.Cluster = b.reader(t) }, "these credentials may not", "remediate-detect", false},
 		{"probes that do not start", func(o *DetectOptions) {
-			b.refuse = errors.New("image example.com/probe:1 cannot be pulled")
-			o.Probes.StartWithin = 2 * time.Second
-		}, "0 of 2 probes run after 2s", "--keep leaves the probes", true},
+			b.refuse = kubelet.PullError{Image: "example.com/probe:1"}
+			o.Probes.StartWithin = 3 * time.Second
+		}, "0 of 2 probes run after 3s; 2 pods, such as probes/remediate-probe-", "--image", true},
 		{"a snapshot with probes", func(o *DetectOptions) { o.Cluster, o.Snapshot = nil, t.TempDir() }, "a snapshot has no probes", "--without-probes", false},
 		{"nothing to look at", func(o *DetectOptions) { o.Cluster = nil }, "there is no cluster", "--context", false},
 		{"an empty snapshot", func(o *DetectOptions) { o.Cluster, o.Snapshot, o.Probes.None = nil, t.TempDir(), true }, "", "", false},

@@ -89,7 +89,7 @@ func (b *probed) finalizeOnce(ctx context.Context) {
 	}
 }
 
-// start runs the agent of a probe that probes; the others have addresses only.
+// start runs the agent of a probe that probes; guarded ones have addresses only.
 func (b *probed) start(pod *corev1.Pod, dir string, stdout io.Writer) (func(), []netip.Addr, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -98,11 +98,14 @@ func (b *probed) start(pod *corev1.Pod, dir string, stdout io.Writer) (func(), [
 	}
 	b.pods++
 	ips := []netip.Addr{netip.MustParseAddr(fmt.Sprintf("fd00:2::%x", b.pods)), netip.AddrFrom4([4]byte{10, 1, 0, byte(b.pods)})}
-	if pod.Labels[deploy.LabelTarget] != v1alpha1.TargetOpen {
+	switch node := strings.TrimPrefix(pod.Spec.NodeName, "node-"); pod.Labels[deploy.LabelTarget] {
+	case v1alpha1.TargetGuarded:
 		return func() {}, ips, nil
+	case deploy.TargetHost:
+		ips = []netip.Addr{netip.MustParseAddr("fd00:1::" + node), netip.MustParseAddr("192.0.2." + node)}
 	}
 	agent := &probe.Agent{
-		Self:   mesh.Self{Namespace: pod.Namespace, Pod: pod.Name, Node: pod.Spec.NodeName, IPs: ips, MTU: 1500},
+		Self:   mesh.Self{Namespace: pod.Namespace, Pod: pod.Name, Node: pod.Spec.NodeName, IPs: ips, MTU: 1500, HostNetwork: pod.Spec.HostNetwork},
 		Prober: b, Members: &probe.Members{Dir: dir + deploy.MembersDir}, Out: stdout,
 	}
 	ctx, cancel := context.WithCancel(context.Background())

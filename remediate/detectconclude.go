@@ -10,8 +10,10 @@ import (
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/detect/collect"
+	"github.com/remediate-dev/remediate/detect/deploy"
 	"github.com/remediate-dev/remediate/detect/mesh"
 	"github.com/remediate-dev/remediate/internal/cidr"
+	"github.com/remediate-dev/remediate/internal/natural"
 	"github.com/remediate-dev/remediate/internal/report"
 )
 
@@ -23,11 +25,14 @@ func (p *probing) conclude() error {
 	out.Result.Reports = l.matrix.Reports()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	out.Heard, out.Probes = len(l.heard), runningProbes(p.watch.Facts())
+	out.Heard, out.Probes = l.probes(), runningProbes(p.watch.Facts())
 	out.Took = p.opts.Now().Sub(l.first)
 	out.Grids = l.grids(l.latest)
 	if l.write != nil {
 		p.notChecked("pairs with probes that came late: " + l.write.Error())
+	}
+	if p.watch.SeesDNS() && len(l.latest.DNS.Services) == 0 {
+		p.notChecked("cluster DNS: no Service in " + deploy.DNSNamespace + " has the label " + deploy.DNSLabel)
 	}
 	p.unheard()
 	p.unchecked(judgement.Suppressed)
@@ -38,7 +43,9 @@ func (p *probing) conclude() error {
 // unheard names the probes of which nothing was heard.
 func (p *probing) unheard() {
 	l := p.listener
-	for _, s := range l.matrix.Silent(p.opts.Now()) {
+	silent := l.matrix.Silent(p.opts.Now())
+	slices.SortStableFunc(silent, func(a, b collect.Silence) int { return natural.Compare(a.Probe.Node, b.Probe.Node) })
+	for _, s := range silent {
 		p.notChecked("what " + nodeName(s.Probe.Target) + " experiences: " + s.Text)
 	}
 	for _, node := range p.progress.Excused {
@@ -51,7 +58,7 @@ func (p *probing) unheard() {
 		}
 	}
 	if len(without) > 0 {
-		slices.Sort(without)
+		slices.SortFunc(without, natural.Compare)
 		p.notChecked("peers of " + some(slices.Compact(without)) + ": the probes there run and do not know the members yet")
 	}
 }
@@ -89,7 +96,7 @@ func (p *probing) unchecked(suppressed []v1alpha1.Finding) {
 		p.notChecked(fmt.Sprintf("%s (%d)", t, why[t]))
 	}
 	if len(starved) > 0 {
-		p.notChecked("some exchanges of " + some(slices.Sorted(maps.Keys(starved))) + ": the probe itself was starved of CPU, which confirms nothing")
+		p.notChecked("some exchanges of " + some(slices.SortedFunc(maps.Keys(starved), natural.Compare)) + ": the probe itself was starved of CPU, which confirms nothing")
 	}
 	for _, f := range suppressed {
 		p.notChecked(fmt.Sprintf("%s on its own account: %s explains it", f.Signature, f.CausedBy))
@@ -104,7 +111,7 @@ func (l *listener) grids(members mesh.Membership) []report.Grid {
 	for _, m := range members.Members {
 		nodes = append(nodes, m.Node)
 	}
-	slices.Sort(nodes)
+	slices.SortFunc(nodes, natural.Compare)
 	var out []report.Grid
 	for _, family := range []string{cidr.IPv6, cidr.IPv4} {
 		if !hasFamily(members, family) {
@@ -112,7 +119,7 @@ func (l *listener) grids(members mesh.Membership) []report.Grid {
 		}
 		pods := cells(observations, covered, family, func(o v1alpha1.Observation) bool { return !o.HostNetwork && o.Via == mesh.ViaPodIP })
 		out = append(out, square(podTitle(family), nodes, pods))
-		host := cells(observations, covered, family, func(o v1alpha1.Observation) bool { return o.Via == mesh.ViaNodeIP || o.HostNetwork })
+		host := cells(observations, covered, family, func(o v1alpha1.Observation) bool { return o.Via == mesh.ViaNodeIP })
 		if g := square(family+" · to the nodes' own network", nodes, host); g.Bad() {
 			out = append(out, g)
 		}

@@ -51,19 +51,49 @@ func (l *listener) coverage(grids []report.Grid, members mesh.Membership) []cove
 	return out
 }
 
+// targets is how many nodes can be reached as far as the probes were told.
+func (l *listener) targets() int {
+	n := 0
+	for _, m := range l.latest.Members {
+		if m.Open != nil && len(m.Open.IPs) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// marks is how many cells of all matrices have been tried.
+func (p *probing) marks() int {
+	n := 0
+	for _, g := range p.out.Grids {
+		for _, row := range g.Cells {
+			for _, m := range row {
+				if m != 0 && m != report.MarkUnknown {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
 // untried says which part of the pairs nobody tried. A run that tried none checked
 // nothing, unless something else is wrong.
 func (p *probing) untried(all []coverage) error {
-	tried, pairs := 0, 0
+	tried, what := 0, "no pair of nodes"
 	cover := mesh.CoverTime(len(p.listener.latest.Members)).Round(time.Second)
 	for _, c := range all {
-		tried, pairs = tried+c.tried, pairs+c.pairs
+		tried += c.tried
 		if missing := c.pairs - c.tried; missing > 0 {
 			p.notChecked(fmt.Sprintf("%d of %d pairs of nodes over %s: not tried in the time; all of them take %s (--for)", missing, c.pairs, c.family, cover))
 		}
 	}
-	if pairs == 0 || tried > 0 || len(p.out.Result.Findings)+len(p.out.Result.Pending) > 0 {
+	if p.listener.targets() == 1 {
+		p.notChecked("traffic between nodes: one node has a probe")
+		tried, what = p.marks(), "nothing"
+	}
+	if tried > 0 || len(p.out.Result.Findings)+len(p.out.Result.Pending) > 0 {
 		return nil
 	}
-	return withHint(fmt.Errorf("%w: no pair of nodes was tried within %s", ErrNothingChecked, p.opts.For), fmt.Sprintf("give --for %s or more", max(cover, DefaultListen)))
+	return withHint(fmt.Errorf("%w: %s was tried within %s", ErrNothingChecked, what, p.opts.For), fmt.Sprintf("give --for %s or more", max(cover, DefaultListen)))
 }

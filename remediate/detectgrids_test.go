@@ -2,8 +2,10 @@ package remediate
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,11 +73,70 @@ func TestCovered(t *testing.T) {
 				hash = "other"
 			}
 			l.line(targetOn(m, 0), beatOf(hash, noon))
+			for at := probe.Heartbeat; at < tt.heard; at += probe.Heartbeat {
+				l.line(targetOn(m, 0), beatOf(hash, noon.Add(at)))
+			}
 			l.line(targetOn(m, 0), beatOf(hash, noon.Add(tt.heard)))
 			if got := len(l.covered()); got < tt.want || got > tt.atMost {
 				t.Errorf("%d pairs, want %d to %d", got, tt.want, tt.atMost)
 			}
 		})
+	}
+}
+
+// What a probe says of its clock and of who takes part costs a bounded amount, and
+// makes no pair count as tried that had no time.
+func TestSpansAreBounded(t *testing.T) {
+	const n = 25
+	m := meshOf(n)
+	tests := []struct {
+		name string
+		line func(i int) probe.Line
+	}{
+		{"memberships by turns", func(i int) probe.Line {
+			return beatOf([]string{m.Hash(), "other"}[i%2], noon.Add(time.Duration(i)*time.Second))
+		}},
+		{"a new membership in each line", func(i int) probe.Line { return beatOf(fmt.Sprint("m", i), noon) }},
+		{"a clock that jumps to and fro", func(i int) probe.Line { return beatOf(m.Hash(), noon.AddDate(200*(i%2), 0, 0)) }},
+		{"a clock that runs a hundred times as fast", func(i int) probe.Line { return beatOf(m.Hash(), noon.Add(time.Duration(i)*1000*time.Second)) }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			l := newHearing(t, m)
+			from := targetOn(m, 0)
+			for i := range 5000 {
+				l.line(from, tt.line(i))
+			}
+			if got := len(l.heard[from.Key].spans); got > mostSpans {
+				t.Errorf("%d spans are kept", got)
+			}
+			if got := len(l.covered()); got > 0 {
+				t.Errorf("%d pairs count as tried", got)
+			}
+		})
+	}
+	l := newHearing(t, m)
+	for i := range 100 {
+		m.Members = slices.Clone(m.Members)
+		m.Members[0].Zone = fmt.Sprint(i)
+		l.membership(m)
+	}
+	if len(l.known) > mostMemberships || l.known[m.Hash()].Version == 0 {
+		t.Errorf("%d memberships are kept", len(l.known))
+	}
+}
+
+// Nodes stand as people count them.
+func TestGridsAreInNaturalOrder(t *testing.T) {
+	m := meshOf(12)
+	for i := range m.Members {
+		m.Members[i].Node = fmt.Sprintf("node-%d", i+1)
+	}
+	slices.SortFunc(m.Members, func(a, b mesh.Member) int { return strings.Compare(a.Node, b.Node) })
+	for _, g := range newHearing(t, m).grids(m) {
+		if g.Rows[1] != "node-2" || g.Rows[9] != "node-10" {
+			t.Errorf("%s: %v", g.Title, g.Rows)
+		}
 	}
 }
 
@@ -218,7 +279,7 @@ func TestUntried(t *testing.T) {
 		{"a part", []coverage{{"IPv6", 2, 6}, {"IPv4", 6, 6}}, false, 1, false},
 		{"none", []coverage{{"IPv6", 0, 6}, {"IPv4", 0, 6}}, false, 2, true},
 		{"none, and services fail", []coverage{{"IPv6", 0, 6}}, true, 1, false},
-		{"one node", []coverage{{"IPv6", 0, 0}}, false, 0, false},
+		{"nobody has an address yet", nil, false, 0, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -232,5 +293,12 @@ func TestUntried(t *testing.T) {
 				t.Errorf("%v; not checked %q", err, d.out.Result.NotChecked)
 			}
 		})
+	}
+	for mark, nothing := range map[report.Mark]bool{report.MarkUnknown: true, report.MarkWell: false} {
+		d := &detection{out: &report.Detection{Grids: []report.Grid{{Cells: [][]report.Mark{{mark}}}}}, opts: DetectOptions{For: 3 * time.Second}}
+		err := (&probing{detection: d, listener: newHearing(t, meshOf(1))}).untried([]coverage{{"IPv6", 0, 0}})
+		if errors.Is(err, ErrNothingChecked) != nothing || len(d.out.Result.NotChecked) != 1 {
+			t.Errorf("one node, %c: %v; not checked %q", mark, err, d.out.Result.NotChecked)
+		}
 	}
 }

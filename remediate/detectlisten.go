@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,8 +26,10 @@ type listener struct {
 	tracker confirm.Tracker
 	// heard are the probes that know who takes part.
 	heard map[collect.Key]*hearing
-	// known are the memberships that were written, by hash, the last of them last.
+	// known are the last memberships that were written, by hash; order are the
+	// hashes, the latest last.
 	known  map[string]mesh.Membership
+	order  []string
 	latest mesh.Membership
 	// write is why the members could not be written.
 	write error
@@ -37,17 +40,28 @@ type listener struct {
 // hearing is what was heard of one probe.
 type hearing struct {
 	target collect.Target
-	// spans are the times that it worked with one membership.
+	// spans are the last times that it worked with one membership.
 	spans []span
 	// sums are its checks by kind, all heartbeats together.
 	sums map[probe.Tally]probe.Tally
 }
 
-// span is a time, by the probe's own clock, with one membership.
+// span is a time, by the probe's own clock, with one membership. Its lines lie at most
+// [spanGap] apart.
 type span struct {
 	members     string
 	first, last time.Time
 }
+
+const (
+	// mostSpans and mostMemberships are kept of what a run meets: what is older does
+	// not count as tried. A change of members is written every few seconds at most.
+	mostSpans       = 32
+	mostMemberships = 32
+	// spanGap of a probe's clock passes without a line of it when lines are lost, or
+	// when the clock was set.
+	spanGap = 3 * probe.Heartbeat
+)
 
 func newListener(now func() time.Time) *listener {
 	return &listener{now: now, heard: map[collect.Key]*hearing{}, known: map[string]mesh.Membership{}}
@@ -59,7 +73,10 @@ func (l *listener) line(t collect.Target, line probe.Line) {
 	defer l.mu.Unlock()
 	now := l.now()
 	l.tracker.Observe(now, line.Observations...)
-	if line.Beat && !t.HostNetwork {
+	switch {
+	case line.Beat && t.HostNetwork:
+		l.tracker.Twin(now)
+	case line.Beat:
 		l.tracker.Beat(now, t.Node, countsOf(line.Tallies)...)
 	}
 	if line.Nodes == 0 {
@@ -94,12 +111,17 @@ func countsOf(tallies []probe.Tally) []confirm.Count {
 }
 
 func (h *hearing) span(line probe.Line) {
-	n := len(h.spans)
-	if n > 0 && h.spans[n-1].members == line.Members {
+	if n := len(h.spans); n > 0 && h.spans[n-1].goesOn(line) {
 		h.spans[n-1].last = line.At
 		return
 	}
 	h.spans = append(h.spans, span{line.Members, line.At, line.At})
+	h.spans = h.spans[max(len(h.spans)-mostSpans, 0):]
+}
+
+func (s span) goesOn(line probe.Line) bool {
+	passed := line.At.Sub(s.last)
+	return s.members == line.Members && passed >= 0 && passed <= spanGap
 }
 
 // count adds up tallies. What they are of is the key: the tally without numbers.
@@ -120,7 +142,13 @@ func (h *hearing) count(tallies []probe.Tally) {
 func (l *listener) membership(m mesh.Membership) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.known[m.Hash()], l.latest = m, m
+	hash := m.Hash()
+	l.known[hash], l.latest = m, m
+	l.order = append(slices.DeleteFunc(l.order, func(h string) bool { return h == hash }), hash)
+	if len(l.order) > mostMemberships {
+		delete(l.known, l.order[0])
+		l.order = l.order[1:]
+	}
 	var nodes []string
 	for _, member := range m.Members {
 		nodes = append(nodes, member.Node)
@@ -156,7 +184,18 @@ func silences(all []collect.Silence) []signature.Silence {
 func (l *listener) state() (heard int, first time.Time, write error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.heard), l.first, l.write
+	return l.probes(), l.first, l.write
+}
+
+// probes are those heard, their twins in the nodes' own network left out.
+func (l *listener) probes() int {
+	n := 0
+	for key := range l.heard {
+		if !l.heard[key].target.HostNetwork {
+			n++
+		}
+	}
+	return n
 }
 
 const (

@@ -59,6 +59,7 @@ func TestExitCodes(t *testing.T) {
 		{"short key", "--key " + short, pod(), 1, "", "is no shared key"},
 		{"a port in use", "--target guarded --key " + key + " --port " + inUse(t), pod(), 1, "", "cannot listen on 127.77.9.1"},
 		{"no membership", "--key " + key + " --members " + dir, pod(), 0, "no members-0.json.gz there", ""},
+		{"a twin without a membership", "--target host --key " + key + " --members " + dir, pod(), 0, "no members-0.json.gz there", ""},
 		{"guarded", "--target guarded --key " + key, pod(), 0, "", ""},
 	}
 	for _, tt := range tests {

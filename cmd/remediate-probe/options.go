@@ -27,7 +27,7 @@ const usage = `Usage: remediate-probe [flags]
        remediate-probe version
 
 Answers the probes of other nodes. With --target open it also probes: its peers,
-services and cluster DNS, as the membership says.
+services and cluster DNS, as the membership says; with --target host other nodes.
 
 Environment (Kubernetes' downward API): NODE_NAME, POD_NAME, POD_NAMESPACE, and
 POD_IPS, the pod's addresses separated by commas.
@@ -43,7 +43,7 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (options
 		fmt.Fprint(stderr, usage)
 		fs.PrintDefaults()
 	}
-	fs.StringVar(&o.target, "target", v1alpha1.TargetOpen, "what this pod is: open (probes and answers), guarded (answers behind a network policy) or host (answers in the node's own network)")
+	fs.StringVar(&o.target, "target", v1alpha1.TargetOpen, "what this pod is: open (probes and answers), guarded (answers behind a network policy) or host (probes and answers in the node's own network)")
 	fs.StringVar(&o.members, "members", "/etc/remediate/members", "directory of the membership's files, members-N.json.gz")
 	fs.StringVar(&o.key, "key", "/etc/remediate/key/key", "file of the shared key")
 	fs.UintVar(&o.port, "port", mesh.Port, "port for TCP and UDP")

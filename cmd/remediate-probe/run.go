@@ -16,8 +16,8 @@ import (
 // reaches nodes within about a minute of each other.
 const pollKey = 10 * time.Second
 
-// run answers, and probes if the target is the open one, until the context ends or
-// one of the two cannot go on.
+// run answers, and probes if the target is the open one or the twin in the node's own
+// network, until the context ends or one of the two cannot go on.
 func run(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	key, err := probe.ReadKey(o.key)
 	if err != nil {
@@ -35,7 +35,7 @@ func run(ctx context.Context, o options, stdout, stderr io.Writer) error {
 		Keys:     keys, Addrs: o.self.IPs, Port: uint16(o.port), HTTPPort: uint16(o.httpPort),
 	}
 	tasks := []func(context.Context) error{reflector.Run, func(ctx context.Context) error { followKey(ctx, o.key, keys, stderr); return nil }}
-	if o.target == v1alpha1.TargetOpen {
+	if o.target != v1alpha1.TargetGuarded {
 		starvation := &probe.Starvation{}
 		agent := &probe.Agent{
 			Self:    o.self,

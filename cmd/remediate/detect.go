@@ -97,6 +97,7 @@ func (a *app) detect(cmd *cobra.Command, f *detectFlags) error {
 	if d == nil {
 		return closeOut(err)
 	}
+	d.Next = a.nextStep(d, &f.opts.Options)
 	if printed := closeOut(a.printDetect(out, d, f)); printed != nil || err != nil {
 		return errors.Join(err, printed)
 	}
@@ -188,6 +189,46 @@ func (f *detectFlags) check() error {
 		p.External = append(p.External, to)
 	}
 	return nil
+}
+
+// nextStep is the command that goes on from what was found: the plan, where it has an
+// answer to it, and else the catalogue's page.
+func (a *app) nextStep(d *report.Detection, opts *remediate.Options) string {
+	causes := d.Causes()
+	switch {
+	case len(causes) == 0:
+		return ""
+	case !d.Plans:
+		return "remediate explain " + causes[0].Signature
+	}
+	words := []string{"remediate plan"}
+	flag := func(name, value string) {
+		if value != "" {
+			words = append(words, "--"+name+" "+shellWord(value))
+		}
+	}
+	flag("repo", opts.Repo)
+	flag("release", opts.Release)
+	flag("cluster-path", opts.ClusterPath)
+	flag("chart", opts.Chart)
+	if opts.Snapshot != "" {
+		flag("snapshot", opts.Snapshot)
+	} else {
+		flag("kubeconfig", *a.kube.KubeConfig)
+		flag("context", opts.ClusterName)
+	}
+	return strings.Join(words, " ")
+}
+
+// shellWord is s as one word for a POSIX shell.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@%+=,", r)
+	}
+	if !strings.HasPrefix(s, "-") && !strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 func (a *app) printDetect(w io.Writer, d *report.Detection, f *detectFlags) error {

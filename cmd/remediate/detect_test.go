@@ -17,12 +17,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 	clientgo "k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/detect/deploy"
 	"github.com/remediate-dev/remediate/examples"
+	"github.com/remediate-dev/remediate/internal/report"
 	"github.com/remediate-dev/remediate/internal/testbed"
 	"github.com/remediate-dev/remediate/internal/testbed/kubelet"
 	"github.com/remediate-dev/remediate/remediate"
@@ -206,8 +208,50 @@ func TestDetectExitCodes(t *testing.T) {
 	}
 }
 
-// Without a terminal one line for each stage; what pods say is tidied.
-// TestPatience: who listens for the cover time of a large cluster need not think of
+// The next step is a command that can be typed as it stands, and never part of a
+// document.
+func TestNextStep(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "my incident")
+	_, incident, err := examples.Lay(examples.Default, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "next: remediate plan --snapshot '" + incident + "'\n"
+	for output, next := range map[string]bool{"text": true, "json": false} {
+		var out, errs bytes.Buffer
+		if code := execute(t.Context(), []string{"detect", "--without-probes", "--snapshot", incident, "-o", output}, &out, &errs); code != 2 {
+			t.Fatalf("exit code %d: %s", code, errs.String())
+		}
+		if strings.HasSuffix(out.String(), want) != next || strings.Contains(out.String(), "next") != next {
+			t.Errorf("-o %s ends in %q, want %q: %t", output, out.String()[max(0, out.Len()-200):], want, next)
+		}
+	}
+	finding := func(id string) v1alpha1.Finding {
+		return v1alpha1.Finding{Signature: id, Severity: v1alpha1.SeverityCritical, Confidence: v1alpha1.ConfidenceConfirmed}
+	}
+	tests := []struct {
+		findings []v1alpha1.Finding
+		plans    bool
+		opts     remediate.Options
+		want     string
+	}{
+		{nil, false, remediate.Options{ClusterName: "prod"}, ""},
+		{[]v1alpha1.Finding{finding("cluster-dns-down"), finding("mtu-mismatch")}, false, remediate.Options{ClusterName: "prod"}, "remediate explain cluster-dns-down"},
+		{[]v1alpha1.Finding{finding("x")}, true, remediate.Options{ClusterName: "admin@prod"}, "remediate plan --kubeconfig k --context admin@prod"},
+		{[]v1alpha1.Finding{finding("x")}, true, remediate.Options{ClusterName: "it's; rm *", Repo: "~/r", Release: "a/b", ClusterPath: "c", Chart: "d"},
+			`remediate plan --repo '~/r' --release a/b --cluster-path c --chart d --kubeconfig k --context 'it'\''s; rm *'`},
+	}
+	config := "k"
+	a := &app{kube: &genericclioptions.ConfigFlags{KubeConfig: &config}}
+	for _, tt := range tests {
+		d := &report.Detection{Plans: tt.plans, Result: v1alpha1.DetectResult{Findings: tt.findings}}
+		if got := a.nextStep(d, &tt.opts); got != tt.want {
+			t.Errorf("got %s\nwant %s", got, tt.want)
+		}
+	}
+}
+
+// Who listens for the cover time of a large cluster need not think of
 // the timeout.
 func TestPatience(t *testing.T) {
 	tests := []struct {
@@ -232,6 +276,7 @@ func TestPatience(t *testing.T) {
 	}
 }
 
+// Without a terminal one line for each stage; what pods say is tidied.
 func TestTalk(t *testing.T) {
 	var b bytes.Buffer
 	talk := &talk{a: &app{stderr: &b}, in: strings.NewReader("")}

@@ -18,6 +18,7 @@ import (
 var update = flag.Bool("update", false, "write the golden files")
 
 func TestMain(m *testing.M) {
+	labMain(m)
 	testscript.Main(m, map[string]func(){
 		"remediate": func() { os.Exit(run()) },
 	})

@@ -20,7 +20,7 @@ type Options struct {
 	// Namespaces of the probes; remediate-probe.
 	Namespaces []string
 	// Selector of the pods that write lines, as kubectl takes it; the probers, whose
-	// [LabelTarget] is open.
+	// [LabelTarget] is open, and their twins in the nodes' own network.
 	Selector string
 	// Container that writes them; "probe".
 	Container string
@@ -52,7 +52,7 @@ func (o Options) withDefaults() Options {
 	if len(o.Namespaces) == 0 {
 		o.Namespaces = []string{"remediate-probe"}
 	}
-	o.Selector = cmp.Or(o.Selector, LabelTarget+"=open")
+	o.Selector = cmp.Or(o.Selector, LabelTarget+" in (open,"+TargetHost+")")
 	o.Container = cmp.Or(o.Container, "probe")
 	o.Follow, o.Workers = cmp.Or(o.Follow, 200), cmp.Or(o.Workers, 16)
 	o.Every, o.Backlog = cmp.Or(o.Every, 10*time.Second), cmp.Or(o.Backlog, 2*time.Minute)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/detect/probe"
+	"github.com/remediate-dev/remediate/internal/natural"
 )
 
 // Probe is what is known of one probe.
@@ -115,7 +116,7 @@ func (m *Matrix) Since(cursor uint64) (out []v1alpha1.Observation, next, lost ui
 }
 
 // Reports are the observations as the contract has them: one [v1alpha1.ProbeReport]
-// for each node that was heard of, by name; a node's own network and its pods' are
+// for each node that was heard of, in natural order; a node's own network and its pods' are
 // in the same one. The same state gives the same bytes.
 func (m *Matrix) Reports() []v1alpha1.ProbeReport {
 	m.mu.RLock()
@@ -136,7 +137,7 @@ func (m *Matrix) Reports() []v1alpha1.ProbeReport {
 		byNode[s.target.Node] = list
 	}
 	out := make([]v1alpha1.ProbeReport, 0, len(byNode))
-	for _, node := range slices.Sorted(maps.Keys(byNode)) {
+	for _, node := range slices.SortedFunc(maps.Keys(byNode), natural.Compare) {
 		out = append(out, v1alpha1.ProbeReport{
 			APIVersion: "remediate.dev/v1alpha1", Kind: "ProbeReport",
 			Metadata: v1alpha1.ObjectMeta{Name: node}, Observations: byNode[node],

@@ -81,3 +81,23 @@ func (w *world) staysWay(t *testing.T, about string, lasts time.Duration) {
 		t.Fatalf("%d nodes: only %v is confirmed\n%s", len(w.nodes), confirmed, w.explain())
 	}
 }
+
+// Whichever exchanges come first, one direction of a node is told as nothing else: a
+// single request that arrived says that the node is not cut off.
+func TestOneDirectionWhateverComesFirst(t *testing.T) {
+	seeds := uint64(6)
+	if soak() {
+		seeds = 60
+	}
+	for name, fault := range map[string]fault{"from node-02": oneWay(2, -1), "to node-02": oneWay(-1, 2)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for seed := range seeds {
+				w := newWorld(5, seed+1, 0, false)
+				w.run(20*time.Second + time.Duration(seed)*3700*time.Millisecond)
+				w.fault, w.began = fault, w.now
+				w.staysWay(t, name, 40*time.Second)
+			}
+		})
+	}
+}

@@ -31,7 +31,7 @@ type life struct {
 // whose Snapshot may be nil or lack anything; its Probes are not used.
 func (t *Tracker) Judge(now time.Time, in signature.Input) Judgement {
 	t.forget(now)
-	in = t.input(in)
+	in = t.input(now, in)
 	var j Judgement
 	supported := map[key]bool{}
 	for _, f := range detect.Run(&in) {
@@ -56,7 +56,7 @@ func (t *Tracker) Judge(now time.Time, in signature.Input) Judgement {
 
 // input is in with what was observed. Only the newest of each flow counts as a
 // probe, and of answers only those that are newer than what fails.
-func (t *Tracker) input(in signature.Input) signature.Input {
+func (t *Tracker) input(now time.Time, in signature.Input) signature.Input {
 	s := snapshot.Snapshot{}
 	if in.Snapshot != nil {
 		s = *in.Snapshot
@@ -69,6 +69,7 @@ func (t *Tracker) input(in signature.Input) signature.Input {
 	}
 	in.Reach = signature.NewReach(signature.ReachInput{
 		Sightings: sightings, Nodes: nodes, Zones: signature.Zones(&s), Totals: t.totals(),
+		Twins: now.Sub(t.twin) < twinsLive,
 	})
 	s.Probes = in.Reach.Current(sightings)
 	return in

@@ -102,7 +102,6 @@ type prober struct {
 	lastStart time.Time
 	phase     time.Duration
 	bursts    mesh.Bursts
-	queue     []mesh.Check
 	wrong     map[mesh.Check]v1alpha1.Observation
 	flying    []result
 	tally     map[confirm.Count]*confirm.Count
@@ -186,7 +185,8 @@ func (n *simNode) adopt(ring *mesh.Ring) {
 			n.plans = append(n.plans, &prober{node: n, self: self, phase: mesh.Phase(n.name + self.Pod), wrong: map[mesh.Check]v1alpha1.Observation{}, tally: map[confirm.Count]*confirm.Count{}})
 		}
 		p := n.plans[i]
-		p.plan, p.queue = ring.Plan(self), nil
+		p.plan = ring.Plan(self)
+		p.bursts.Forget()
 		for c := range p.wrong {
 			if !p.plan.Holds(c) {
 				delete(p.wrong, c)
@@ -230,11 +230,10 @@ func (p *prober) step() {
 		if !turn.Idle() && turn.NotChecked == "" {
 			p.begin(turn.Check)
 		}
-	case len(p.queue) > 0 && p.bursts.On(w.now):
-		p.begin(p.queue[0])
-		p.queue = p.queue[1:]
 	default:
-		p.queue = nil
+		if c, ok := p.bursts.Next(w.now); ok {
+			p.begin(c)
+		}
 	}
 }
 
@@ -314,93 +313,4 @@ func (w *world) outcome(p *prober, c mesh.Check) (v1alpha1.Observation, hop) {
 		o.To.Node = w.nodes[h.to].name
 	}
 	return o, h
-}
-
-func lostOrMasked(o v1alpha1.Observation) (lost, masked bool) {
-	switch o.Outcome {
-	case v1alpha1.OutcomeOK:
-		return false, (o.Via == mesh.ViaPodIP || o.Via == mesh.ViaClusterIP) && o.SourceSeen != "" && o.SourceSeen != o.From.IP
-	case v1alpha1.OutcomeNotChecked:
-		return false, false
-	case v1alpha1.OutcomeRefused:
-		return o.Via != mesh.ViaNodeIP || o.To.Pod != "", false
-	}
-	return true, false
-}
-
-func (p *prober) take(r result) {
-	w := p.node.w
-	lost, masked := lostOrMasked(r.o)
-	k := confirm.Count{Via: r.o.Via, Family: r.o.Family, Protocol: r.o.Protocol, Target: r.o.Target, SameNode: r.o.To.Node == r.o.From.Node}
-	n := p.tally[k]
-	if n == nil {
-		n = &confirm.Count{Via: k.Via, Family: k.Family, Protocol: k.Protocol, Target: k.Target, SameNode: k.SameNode}
-		p.tally[k] = n
-	}
-	key := r.check
-	key.Differential = false
-	_, before := p.wrong[key]
-	tell := r.check.Differential
-	switch {
-	case r.o.Outcome == v1alpha1.OutcomeNotChecked:
-		n.NotChecked++
-	case r.o.Unreliable:
-		n.Unreliable++
-	case lost || masked:
-		if lost {
-			n.Lost++
-		} else {
-			n.Masked++
-		}
-		p.wrong[key], tell = r.o, true
-	default:
-		n.OK++
-		delete(p.wrong, key)
-		tell = tell || before
-	}
-	if tell {
-		p.tell(r.o)
-	}
-	if (lost || masked) && !r.o.Unreliable && !r.check.Differential && p.bursts.Failed(w.now, r.check, r.o.Outcome) {
-		for _, c := range p.plan.Differential(r.check) {
-			if !slices.Contains(p.queue, c) && len(p.queue) < 200 {
-				p.queue = append(p.queue, c)
-			}
-		}
-	}
-}
-
-// tell is a line on its way: here it arrives at once.
-func (p *prober) tell(o ...v1alpha1.Observation) {
-	if w := p.node.w; w.hears(p.node.at) {
-		w.tracker.Observe(w.now, o...)
-	}
-}
-
-func (w *world) hears(node int) bool {
-	return w.heard == nil || w.began.IsZero() || w.now.Before(w.began) || w.heard(node, w.now.Sub(w.began))
-}
-
-func (n *simNode) beat() {
-	w := n.w
-	n.nextBeat = w.now.Add(10 * time.Second)
-	n.full++
-	for _, p := range n.plans {
-		var counts []confirm.Count
-		for _, c := range p.tally {
-			counts = append(counts, *c)
-		}
-		clear(p.tally)
-		if !w.hears(n.at) {
-			continue
-		}
-		if !p.self.HostNetwork {
-			w.tracker.Beat(w.now, n.name, counts...)
-		}
-		if n.full%6 == 0 {
-			for _, o := range p.wrong {
-				p.tell(o)
-			}
-		}
-	}
 }

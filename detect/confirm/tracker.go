@@ -29,6 +29,8 @@ const (
 	remembered = 10 * time.Minute
 	// gap is the longest pause between two judgements over which support counts as lasting.
 	gap = 30 * time.Second
+	// twinsLive is how long a twin's heartbeat says that there are any.
+	twinsLive = 30 * time.Second
 )
 
 // Tracker keeps a window of observations and the life of findings. The zero
@@ -44,6 +46,8 @@ type Tracker struct {
 	kept    int
 	members map[string]bool
 	lives   map[key]*life
+	// twin is when a twin in a node's own network was heard.
+	twin time.Time
 }
 
 // prober is what the probes of one node said lately.
@@ -58,12 +62,6 @@ type prober struct {
 	beats  []beat
 }
 
-type saying struct {
-	o         v1alpha1.Observation
-	at, heard time.Time
-	stated    bool
-}
-
 type beat struct {
 	from, to time.Time
 	byFamily map[string]signature.Total
@@ -76,12 +74,9 @@ func (t *Tracker) Observe(now time.Time, observations ...v1alpha1.Observation) {
 			continue
 		}
 		p := t.prober(o.From.Node)
-		s := saying{o: o, at: now, heard: now}
-		if at, err := time.Parse(time.RFC3339Nano, o.At); err == nil {
-			s.at, s.stated = at, true
-			if ahead := now.Sub(at); !p.timed || ahead < p.ahead {
-				p.ahead, p.timed = ahead, true
-			}
+		s := newSaying(o, now)
+		if ahead := now.Sub(s.at); s.stated && (!p.timed || ahead < p.ahead) {
+			p.ahead, p.timed = ahead, true
 		}
 		t.keep(p, s)
 	}
@@ -103,7 +98,7 @@ func (t *Tracker) prober(node string) *prober {
 func (t *Tracker) keep(p *prober, s saying) {
 	if s.stated && !s.at.After(p.newest) {
 		for i := len(p.said) - 1; i >= 0; i-- {
-			if p.said[i].o == s.o {
+			if p.said[i].repeats(&s) {
 				p.said[i].heard = s.heard
 				return
 			}
@@ -112,9 +107,6 @@ func (t *Tracker) keep(p *prober, s saying) {
 	if len(p.said) >= perProber {
 		p.said = slices.Delete(p.said, 0, len(p.said)-perProber+1)
 		t.kept = t.count()
-	}
-	if n := len(p.said); n > 0 && p.said[n-1].o.From == s.o.From {
-		s.o.From = p.said[n-1].o.From // the same strings, in memory once
 	}
 	p.said = append(p.said, s)
 	if s.stated && s.at.After(p.newest) {
@@ -150,16 +142,6 @@ func (t *Tracker) shrink() {
 	t.kept = t.count()
 }
 
-// thin keeps n of what was said, spread from the oldest to the newest.
-func thin(said []saying, n int) []saying {
-	out := make([]saying, n)
-	for i := range out {
-		out[i] = said[len(said)-1-i*(len(said)-1)/max(n-1, 1)]
-	}
-	slices.Reverse(out)
-	return out
-}
-
 // Beat adds a heartbeat's counts of the probe on a node, heard at now. They are of
 // the time since its last heartbeat.
 func (t *Tracker) Beat(now time.Time, node string, counts ...Count) {
@@ -185,6 +167,10 @@ func (t *Tracker) Beat(now time.Time, node string, counts ...Count) {
 	p.beats = append(p.beats, b)
 }
 
+// Twin notes a heartbeat of a probe in a node's own network, heard at now. Where
+// twins live, what they are about to say of the nodes' path is waited for.
+func (t *Tracker) Twin(now time.Time) { t.twin = now }
+
 // Members says which nodes take part; what concerns others is forgotten. Nil
 // means all that are heard of.
 func (t *Tracker) Members(nodes []string) {
@@ -198,7 +184,7 @@ func (t *Tracker) Members(nodes []string) {
 	}
 	maps.DeleteFunc(t.probers, func(node string, _ *prober) bool { return !t.members[node] })
 	for _, p := range t.probers {
-		p.said = slices.DeleteFunc(p.said, func(s saying) bool { return s.o.To.Node != "" && !t.members[s.o.To.Node] })
+		p.said = slices.DeleteFunc(p.said, func(s saying) bool { to := s.to.Value().Node; return to != "" && !t.members[to] })
 	}
 	t.kept = t.count()
 }
@@ -239,7 +225,7 @@ func (t *Tracker) sightings() []signature.Sighting {
 			if s.stated {
 				at = at.Add(shift)
 			}
-			out = append(out, signature.Sighting{Time: at, ProbeObservation: snapshot.ProbeObservation{Observation: s.o, Source: "probe on " + node}})
+			out = append(out, signature.Sighting{Time: at, ProbeObservation: snapshot.ProbeObservation{Observation: s.observation(), Source: "probe on " + node}})
 		}
 	}
 	return out

@@ -121,15 +121,24 @@ func (c *Client) newKey(ctx context.Context, o Options, namespace string) error 
 	return wrap("create", fresh, err)
 }
 
-// EnsureKey makes the shared key of an installation that has none, and says
-// whether it did.
+// EnsureKey makes the shared key of an installation that has none, in its twins'
+// namespace too, and says whether it did.
 func (c *Client) EnsureKey(ctx context.Context, o Options) (made bool, err error) {
 	o = o.withDefaults()
-	_, err = c.Kube.CoreV1().Secrets(o.Namespace).Get(ctx, KeyName, metav1.GetOptions{})
-	if !apierrors.IsNotFound(err) {
-		return false, wrap("read", NewKey(o, o.Namespace), err)
+	for _, namespace := range o.namespaces() {
+		_, err := c.Kube.CoreV1().Secrets(namespace).Get(ctx, KeyName, metav1.GetOptions{})
+		switch {
+		case err == nil:
+			continue
+		case !apierrors.IsNotFound(err):
+			return made, wrap("read", NewKey(o, namespace), err)
+		}
+		if err := c.newKey(ctx, o, namespace); err != nil {
+			return made, err
+		}
+		made = true
 	}
-	return true, c.newKey(ctx, o, o.Namespace)
+	return made, nil
 }
 
 // Apply applies an object on the server, as [FieldManager].

@@ -336,6 +336,12 @@ func keyIsMadeOnce(t *testing.T, admin *Client) {
 	if made, err := admin.EnsureKey(t.Context(), o); err != nil || made || read("keyed") != key {
 		t.Errorf("made %v, %v: the key changed", made, err)
 	}
+	if err := admin.Kube.CoreV1().Secrets("keyed-host").Delete(t.Context(), KeyName, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if made, err := admin.EnsureKey(t.Context(), o); err != nil || !made || read("keyed-host") != key {
+		t.Errorf("made %v, %v: the twins have not the key", made, err)
+	}
 	if err := admin.Kube.CoreV1().Secrets("keyed").Delete(t.Context(), KeyName, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}

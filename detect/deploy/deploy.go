@@ -114,6 +114,14 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// namespaces are those of the probes and of their twins, if there are to be any.
+func (o Options) namespaces() []string {
+	if o.Host {
+		return []string{o.Namespace, HostNamespace(o.Namespace)}
+	}
+	return []string{o.Namespace}
+}
+
 // HostNamespace is where the twins of the probes of a namespace live.
 func HostNamespace(namespace string) string { return namespace + hostSuffix }
 

@@ -140,7 +140,7 @@ func (w *Writer) step(ctx context.Context, last string, woken map[types.UID]stri
 }
 
 // write spreads the members over ConfigMaps and removes those that are not needed
-// any more. The twins in the nodes' network answer only and need none.
+// any more, in the twins' namespace too.
 func (w *Writer) write(ctx context.Context, members mesh.Membership) error {
 	shards, err := mesh.Encode(members, 0)
 	if err != nil {
@@ -150,18 +150,23 @@ func (w *Writer) write(ctx context.Context, members mesh.Membership) error {
 		return fmt.Errorf("the members of the mesh take %d ConfigMaps, and the probes read %d", len(shards), maxMembers)
 	}
 	o := w.Options.withDefaults()
-	for i, data := range shards {
-		if err := w.Client.Apply(ctx, configMap(o, membersName(i), map[string][]byte{mesh.ShardName(i): data})); err != nil {
+	for _, namespace := range o.namespaces() {
+		for i, data := range shards {
+			if err := w.Client.Apply(ctx, configMap(o, namespace, membersName(i), map[string][]byte{mesh.ShardName(i): data})); err != nil {
+				return err
+			}
+		}
+		if err := w.drop(ctx, namespace, len(shards)); err != nil {
 			return err
 		}
 	}
-	return w.drop(ctx, o.Namespace, len(shards))
+	return nil
 }
 
-func configMap(o Options, name string, data map[string][]byte) *corev1.ConfigMap {
+func configMap(o Options, namespace, name string, data map[string][]byte) *corev1.ConfigMap {
 	return &corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
-		ObjectMeta: o.meta(o.Namespace, name, ""),
+		ObjectMeta: o.meta(namespace, name, ""),
 		BinaryData: data,
 	}
 }
@@ -187,7 +192,7 @@ func (w *Writer) wake(ctx context.Context, pods []*corev1.Pod, hash string, woke
 		return err
 	}
 	for _, p := range pods {
-		if p.DeletionTimestamp != nil || p.Labels[LabelTarget] != v1alpha1.TargetOpen || cmp.Or(woken[p.UID], p.Annotations[annotationMembers]) == hash {
+		if p.DeletionTimestamp != nil || p.Labels[LabelTarget] == v1alpha1.TargetGuarded || cmp.Or(woken[p.UID], p.Annotations[annotationMembers]) == hash {
 			continue
 		}
 		_, err := w.Client.Kube.CoreV1().Pods(p.Namespace).Patch(ctx, p.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: FieldManager})

@@ -26,16 +26,16 @@ func byPods(f Facts) mesh.Membership {
 // membersAreWritten follows pods that come and go, wakes the kubelets of those that
 // probe, and takes away what is left of a larger membership.
 func membersAreWritten(t *testing.T, admin *Client) {
-	o := Options{Namespace: "members", Run: "8a"}
+	o := Options{Namespace: "members", Run: "8a", Host: true}
 	if err := admin.Create(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	stale := configMap(o, membersName(1), map[string][]byte{mesh.ShardName(1): {1}})
+	stale := configMap(o, o.Namespace, membersName(1), map[string][]byte{mesh.ShardName(1): {1}})
 	if err := admin.Apply(t.Context(), stale); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	watch, err := admin.Follow(ctx, o.Namespace, false)
+	watch, err := admin.Follow(ctx, o.Namespace, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,15 +51,19 @@ func membersAreWritten(t *testing.T, admin *Client) {
 		}
 	}()
 
-	place(t, admin, "a", v1alpha1.TargetOpen)
-	place(t, admin, "b", v1alpha1.TargetGuarded)
-	want := mesh.Membership{Members: []mesh.Member{{Node: "a"}, {Node: "b"}}}
+	place(t, admin, "members", "a", v1alpha1.TargetOpen)
+	place(t, admin, "members", "b", v1alpha1.TargetGuarded)
+	place(t, admin, "members-host", "c", TargetHost)
+	want := mesh.Membership{Members: []mesh.Member{{Node: "a"}, {Node: "b"}, {Node: "c"}}}
 	for i := range want.Members {
 		want.Members[i].NodeIPs = []netip.Addr{netip.MustParseAddr("192.0.2.1")}
 	}
-	eventually(t, "both are members", func() bool { return written(t, admin).Hash() == want.Hash() })
-	eventually(t, "the prober's kubelet is woken", func() bool { return woken(t, admin, "a") == want.Hash() })
-	if woken(t, admin, "b") != "" {
+	for _, namespace := range []string{"members", "members-host"} {
+		eventually(t, "all are members in "+namespace, func() bool { return written(t, admin, namespace).Hash() == want.Hash() })
+	}
+	eventually(t, "the prober's kubelet is woken", func() bool { return woken(t, admin, "members", "a") == want.Hash() })
+	eventually(t, "the twin's kubelet is woken", func() bool { return woken(t, admin, "members-host", "c") == want.Hash() })
+	if woken(t, admin, "members", "b") != "" {
 		t.Error("a target that only answers needs no members")
 	}
 	if _, err := admin.Kube.CoreV1().ConfigMaps("members").Get(t.Context(), membersName(1), metav1.GetOptions{}); !apierrors.IsNotFound(err) {
@@ -69,24 +73,28 @@ func membersAreWritten(t *testing.T, admin *Client) {
 	if err := admin.Kube.CoreV1().Pods("members").Delete(t.Context(), "b", metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "one is gone", func() bool { return len(written(t, admin).Members) == 1 })
+	eventually(t, "one is gone", func() bool { return len(written(t, admin, "members").Members) == 2 })
 }
 
-func place(t *testing.T, admin *Client, node, target string) {
+func place(t *testing.T, admin *Client, namespace, node, target string) {
 	t.Helper()
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: node, Namespace: "members", Labels: Options{}.labels(target)},
+		ObjectMeta: metav1.ObjectMeta{Name: node, Namespace: namespace, Labels: Options{}.labels(target)},
 		Spec:       podSpec(Options{}.withDefaults(), target),
 	}
 	pod.Spec.NodeName = node
-	if _, err := admin.Kube.CoreV1().Pods("members").Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
+	if target == TargetHost {
+		pod.Spec = hostDaemonSet(Options{}.withDefaults()).Spec.Template.Spec
+		pod.Spec.NodeName = node
+	}
+	if _, err := admin.Kube.CoreV1().Pods(namespace).Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func written(t *testing.T, admin *Client) mesh.Membership {
+func written(t *testing.T, admin *Client, namespace string) mesh.Membership {
 	t.Helper()
-	cm, err := admin.Kube.CoreV1().ConfigMaps("members").Get(t.Context(), MembersName, metav1.GetOptions{})
+	cm, err := admin.Kube.CoreV1().ConfigMaps(namespace).Get(t.Context(), MembersName, metav1.GetOptions{})
 	if err != nil {
 		return mesh.Membership{}
 	}
@@ -97,9 +105,9 @@ func written(t *testing.T, admin *Client) mesh.Membership {
 	return m
 }
 
-func woken(t *testing.T, admin *Client, pod string) string {
+func woken(t *testing.T, admin *Client, namespace, pod string) string {
 	t.Helper()
-	p, err := admin.Kube.CoreV1().Pods("members").Get(t.Context(), pod, metav1.GetOptions{})
+	p, err := admin.Kube.CoreV1().Pods(namespace).Get(t.Context(), pod, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

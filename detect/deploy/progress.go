@@ -7,13 +7,15 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/remediate-dev/remediate/internal/natural"
 )
 
 // Progress is how far the probes have come.
 type Progress struct {
 	// Want pods, Ready of them; Want is 0 until the DaemonSets have been looked at.
 	Want, Ready int
-	// Excused are the nodes, sorted, that are not ready: their pods, if they have
+	// Excused are the nodes, in natural order, that are not ready: their pods, if they have
 	// any, are not waited for.
 	Excused []string
 	missing int
@@ -77,7 +79,7 @@ func ProgressOf(f Facts) Progress {
 	for _, r := range reasons {
 		p.Why = append(p.Why, *r)
 	}
-	slices.Sort(p.Excused)
+	slices.SortFunc(p.Excused, natural.Compare)
 	p.Excused = slices.Compact(p.Excused)
 	slices.SortFunc(p.Why, func(a, b Reason) int { return cmp.Or(cmp.Compare(b.Pods, a.Pods), cmp.Compare(a.Text, b.Text)) })
 	return p

@@ -24,6 +24,7 @@ import (
 	"github.com/remediate-dev/remediate/detect/mesh"
 	"github.com/remediate-dev/remediate/detect/probe"
 	"github.com/remediate-dev/remediate/detect/signature"
+	"github.com/remediate-dev/remediate/detect/snapshot"
 	"github.com/remediate-dev/remediate/internal/testbed/lab"
 )
 
@@ -63,6 +64,8 @@ type cluster struct {
 	beats map[string]int
 	wrong []string
 	said  int
+	// flux is the message of a Flux object that is not ready, if there is one.
+	flux string
 }
 
 const namespace = "remediate-probe"
@@ -238,7 +241,9 @@ func (c *cluster) hear(now time.Time, from collect.Target, line probe.Line) {
 	if len(line.Tallies) > 0 {
 		c.beats[from.Pod]++
 	}
-	if !from.HostNetwork {
+	if from.HostNetwork {
+		c.tracker.Twin(now)
+	} else {
 		counts := make([]confirm.Count, len(line.Tallies))
 		for i, t := range line.Tallies {
 			counts[i] = confirm.Count(t)
@@ -257,6 +262,9 @@ func (c *cluster) switchOff(node string) {
 func (c *cluster) input(now time.Time) signature.Input {
 	var err error
 	in := signature.Input{Snapshot: c.lab.Snapshot(), Config: c.config, Rendered: true}
+	if c.flux != "" {
+		in.Snapshot.Flux = append(in.Snapshot.Flux, snapshot.FluxObject{Kind: "Kustomization", Namespace: "flux-system", Name: "apps", Ready: snapshot.No, Message: c.flux, Source: "Kustomization flux-system/apps"})
+	}
 	in.Settings, _ = cilium.Effective(c.config)
 	in.Start = cilium.CheckStart(c.config)
 	in.ModelInput = datapath.Input{Config: in.Config, Snapshot: in.Snapshot}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/detect/cilium"
 	"github.com/remediate-dev/remediate/detect/confirm"
 	"github.com/remediate-dev/remediate/detect/mesh"
@@ -22,7 +23,7 @@ const (
 	// look is how often it is judged what the probes said.
 	look = 250 * time.Millisecond
 	// patience is how long anything may take before the test fails.
-	patience = 4 * time.Minute
+	patience = 10 * time.Minute
 	// after is how long a confirmed fault must stay the only one, and quiet how long
 	// a healthy cluster is watched: more than twice each round of the mesh.
 	after = 8 * time.Second
@@ -46,7 +47,12 @@ type row struct {
 	// at the end as no fault.
 	want string
 	mild []string
+	// flux is what a Flux object says once the fault is confirmed, as its fetches take
+	// half a minute to time out: an effect that the fault must claim.
+	flux string
 }
+
+const archiveTimedOut = `failed to download archive: GET http://source-controller.flux-system.svc.cluster.local./kustomization/a.tar.gz: dial tcp: i/o timeout`
 
 // apply is a new configuration in the repository, rolled out.
 func apply(cfg cilium.Config) func(*cluster) {
@@ -63,14 +69,14 @@ func cut(fault lab.Cut) func(*cluster) { return func(c *cluster) { c.lab.Cut(fau
 func rows() []row {
 	return []row{
 		{name: "incident", fault: apply(lab.Incident()), cure: func(c *cluster) { c.must(c.lab.Apply(lab.Healthy())) }, want: signature.NativeRoutingCIDRExcludesPods},
-		{name: "incident, IPv4", fault: apply(lab.IncidentIPv4()), want: signature.NativeRoutingCIDRExcludesPods},
+		{name: "incident, IPv4", fault: apply(lab.IncidentIPv4()), want: signature.NativeRoutingCIDRExcludesPods, flux: archiveTimedOut},
 		{name: "ip-masq-agent without the pods", fault: apply(lab.MasqAgent("nonMasqueradeCIDRs: [fd00:101::/48]\n")), want: signature.IPMasqAgentExcludesPods},
 		{name: "route to one peer missing", fault: func(c *cluster) { c.lab.Nodes[1].LoseRoutes("", c.lab.Nodes[2]) }, want: signature.RouteToPeerMissing},
 		{name: "all routes missing", fault: func(c *cluster) { c.lab.LoseRoutes("") }, want: signature.NoRouteBetweenNodes},
 		{name: "all routes missing, IPv6, host probes", twins: true, fault: func(c *cluster) { c.lab.LoseRoutes(cidr.IPv6) }, want: signature.NoRouteBetweenNodes},
 		{name: "same-L2 false", spec: lab.Spec{Segments: 2}, want: signature.DirectRouteSkipped},
 		{name: "MTU black hole", fault: cut(lab.Cut{LongerThan: 1450}), want: signature.MTUMismatch},
-		{name: "services broken", fault: func(c *cluster) { c.lab.BreakServices() }, want: signature.ServiceTranslationBroken},
+		{name: "services broken", fault: func(c *cluster) { c.lab.BreakServices() }, want: signature.ServiceTranslationBroken, flux: archiveTimedOut},
 		{name: "DNS server down", fault: func(c *cluster) { c.dns.Stop() }, want: signature.ClusterDNSDown},
 		{name: "DNS pod cut off", fault: func(c *cluster) { c.dns.Pod.Isolate() }, want: signature.ClusterDNSDown},
 		{name: "one family down", fault: cut(lab.Cut{Family: cidr.IPv6}), want: signature.FamilyDown},
@@ -158,6 +164,9 @@ func (r row) run(t *testing.T, nth int) time.Duration {
 	if r.want != "" {
 		took, watch = c.until(r.want, began), after
 	}
+	c.mu.Lock()
+	c.flux = r.flux
+	c.mu.Unlock()
 	c.watch(r, watch)
 	if r.cure != nil {
 		r.cure(c)
@@ -187,7 +196,22 @@ func (c *cluster) watch(r row, lasting time.Duration) {
 		if !slices.Equal(mild, r.mild) {
 			c.t.Errorf("told besides: %q, want %q\n%s", mild, r.mild, explain(j))
 		}
+		if r.flux != "" {
+			c.claimed(j, signature.FluxIsAVictim, r.want)
+		}
 		return
+	}
+}
+
+// claimed fails unless an effect is left out of the findings, and told as what the
+// fault brings about.
+func (c *cluster) claimed(j confirm.Judgement, effect, cause string) {
+	c.t.Helper()
+	is := func(f v1alpha1.Finding) bool {
+		return f.Signature == effect && f.Confidence == v1alpha1.ConfidenceConfirmed && f.CausedBy == cause
+	}
+	if !slices.ContainsFunc(j.Suppressed, is) || slices.ContainsFunc(j.Findings, func(f v1alpha1.Finding) bool { return f.Signature == effect }) {
+		c.t.Errorf("%s is not claimed by %s\n%s", effect, cause, explain(j))
 	}
 }
 

@@ -97,21 +97,25 @@ func port(protocol string) int {
 }
 
 // ownChecks are the probe's own: each entry is a check or several that take turns.
-// The order spreads services and DNS, whose failure touches everybody.
+// The order spreads services and DNS, whose failure touches everybody: the one comes
+// at every fourth turn at least, the other at every third.
 func (p *Plan) ownChecks() [][]Turn {
+	if p.self.HostNetwork {
+		return nil
+	}
 	rows := []func(family string) []Turn{
 		func(f string) []Turn { return p.services(f, TCP) },
 		func(f string) []Turn { return p.dns(p.ring.members.DNS.Services, f, UDP) },
 		p.sameNode,
-		func(f string) []Turn { return p.dns(p.ring.members.DNS.Services, f, TCP) },
-		func(f string) []Turn { return p.dns(p.ring.members.DNS.Pods, f, UDP) },
-		p.ownNode,
 		func(f string) []Turn { return p.services(f, UDP) },
+		func(f string) []Turn { return p.dns(p.ring.members.DNS.Services, f, TCP) },
+		p.ownNode,
+		func(f string) []Turn { return p.dns(p.ring.members.DNS.Pods, f, UDP) },
 		p.external,
 	}
 	var out [][]Turn
-	for _, row := range rows {
-		for _, f := range p.families {
+	for _, f := range p.families {
+		for _, row := range rows {
 			if turns := row(f); len(turns) > 0 {
 				out = append(out, turns)
 			}

@@ -42,7 +42,8 @@ type Self struct {
 	Namespace, Pod, Node string
 	// IPs are the pod's own, at most one per family.
 	IPs []netip.Addr
-	// HostNetwork: the probe is in the node's own network.
+	// HostNetwork: the probe is the twin in the node's own network, which tries other
+	// nodes and their open targets, and nothing else.
 	HostNetwork bool
 	// MTU of the pod's device in bytes; 0 leaves the full-size checks out.
 	MTU int
@@ -126,8 +127,27 @@ func (p *Plan) At(slot int64) Turn {
 	}
 	offset, visit := meeting(t.number, p.ring.Len())
 	peer := &p.ring.nodes[(p.at+offset)%p.ring.Len()]
+	if p.self.HostNetwork {
+		return p.twinTurn(peer, offset, visit, t.number+t.pass)
+	}
 	family, kind := p.pick(peer, int64(offset), visit, t.pass)
 	return p.peerCheck(peer, family, kinds[kind])
+}
+
+// twinTurn is a twin's, which has every other turn, so that it meets each peer in one
+// pass of the round: by turns a node's address, which tells the nodes' own path, and
+// its open target. When only that fails the differential tells at once that the nodes'
+// path works.
+func (p *Plan) twinTurn(peer *Member, offset int, visit, turn int64) Turn {
+	if mod(turn, 2) != 0 {
+		return Turn{}
+	}
+	both, n := p.common(peer), int64(offset)+visit
+	family := both[mod(n, int64(len(both)))]
+	if mod(floorDiv(n, 2), 2) == 0 {
+		return p.nodeCheck(peer, family)
+	}
+	return p.peerCheck(peer, family, kinds[0])
 }
 
 func (p *Plan) ownAt(n int64) Turn {

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/remediate-dev/remediate/api/probe/v1alpha1"
 	"github.com/remediate-dev/remediate/internal/cidr"
 )
 
@@ -186,26 +185,30 @@ func TestHolds(t *testing.T) {
 	}
 }
 
-// A policy that admits pods of a namespace is no matter of a probe in a node's own
-// network: it tries no guarded target, whatever its turn or what failed.
-func TestHostNetworkLeavesGuardedTargetsAlone(t *testing.T) {
-	m := cluster(12)
-	ring := NewRing(m)
-	for _, member := range m.Members {
-		p := ring.Plan(Self{Namespace: "remediate-probe-host", Pod: "host-" + member.Node, Node: member.Node, IPs: member.NodeIPs, HostNetwork: true, MTU: 1500})
-		seen := map[string]bool{}
-		for _, turn := range turns(p, 60) {
-			tried := append(p.Differential(turn.Check), turn.Check)
-			for _, c := range tried {
-				if c.Target == v1alpha1.TargetGuarded || !c.HostNetwork {
-					t.Fatalf("after %q: %q, host network %t", brief(turn.Check), brief(c), c.HostNetwork)
+// A twin in the node's own network tells the nodes' path: it tries other nodes and
+// their open targets in both families, ten in a round. A policy that admits pods of a
+// namespace is no matter of its, nor are Services and DNS, whatever failed.
+func TestTwinTriesNodesAndOpenTargets(t *testing.T) {
+	const rounds = 80
+	for _, n := range []int{2, 3, 6, 12, 40} {
+		m := cluster(n)
+		ring := NewRing(m)
+		for _, member := range m.Members {
+			p := ring.Plan(Self{Namespace: "remediate-probe-host", Pod: "host-" + member.Node, Node: member.Node, IPs: member.NodeIPs, HostNetwork: true, MTU: 1500})
+			seen, made := map[string]bool{}, turns(p, rounds)
+			for _, turn := range made {
+				if turn.Check.To.Node == member.Node || turn.Check.Via != ViaNodeIP && turn.Check.Target != "open" {
+					t.Fatalf("%s has a turn at %q", member.Node, brief(turn.Check))
 				}
+				for _, c := range append(p.Differential(turn.Check), turn.Check) {
+					if c.Target == "guarded" || !c.HostNetwork {
+						t.Fatalf("after %q: %q, host network %t", brief(turn.Check), brief(c), c.HostNetwork)
+					}
+				}
+				seen[turn.Check.Via+turn.Check.To.Node+turn.Check.Family] = true
 			}
-			seen[turn.Check.Via+" "+turn.Check.Family] = true
-		}
-		for _, want := range []string{"NodeIP IPv6", "NodeIP IPv4", "PodIP IPv6", "PodIP IPv4"} {
-			if !seen[want] {
-				t.Errorf("%s never tries %s", member.Node, want)
+			if want := 4 * (n - 1); len(seen) != want || len(made) != Peers*rounds {
+				t.Errorf("%d nodes: %s makes %d exchanges in %d rounds of %d kinds, want %d of %d", n, member.Node, len(made), rounds, len(seen), Peers*rounds, want)
 			}
 		}
 	}
@@ -224,6 +227,32 @@ func TestProber(t *testing.T) {
 	}{{pods, "a", "open-a"}, {hosts, "a", "host-a"}, {pods, "b", ""}, {hosts, "b", ""}, {pods, "elsewhere", ""}} {
 		if got := tt.plan.Prober(tt.node); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.node, got, tt.want)
+		}
+	}
+}
+
+// Services and DNS have their turns spread over a node's own: in a small cluster the
+// next failure is not left to the others.
+func TestOwnTurnsAreSpread(t *testing.T) {
+	for via, most := range map[string]int{ViaClusterIP: 4, ViaDNS: 3} {
+		for _, p := range plans(cluster(5)) {
+			last, n := 0, 0
+			for slot := SlotAt(epoch); n < 100; slot++ {
+				if own, _, _ := IsOwn(slot); !own {
+					continue
+				}
+				n++
+				if p.At(slot).Check.Via != via {
+					continue
+				}
+				if n-last > most {
+					t.Fatalf("%s: %d own turns from one of %s to the next, at most %d", p.self.Node, n-last, via, most)
+				}
+				last = n
+			}
+			if last == 0 {
+				t.Errorf("%s: no turn of %s", p.self.Node, via)
+			}
 		}
 	}
 }

@@ -2,12 +2,14 @@ package signature
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/detect/cilium"
 	"github.com/remediate-dev/remediate/detect/snapshot"
+	"github.com/remediate-dev/remediate/internal/natural"
 )
 
 // IDs of the signatures about what runs as opposed to what is written.
@@ -110,6 +112,11 @@ func shorten(list []string, most int) string {
 		return strings.Join(list, ", ")
 	}
 	return strings.Join(list[:most], ", ") + fmt.Sprintf(" and %d more", len(list)-most)
+}
+
+// nodeList names nodes, in natural order.
+func nodeList(nodes []string, most int) string {
+	return shorten(slices.SortedFunc(slices.Values(nodes), natural.Compare), most)
 }
 
 func sortEvidence(es []v1alpha1.Evidence) {

@@ -196,7 +196,7 @@ func oneDirection() Signature {
 
 // nameCut is the signature that a cut is told as.
 func (in *Input) nameCut(r *Reach, v *verdict) string {
-	if v.kind <= cutPair && v.undecided() {
+	if v.kind <= cutWay && v.undecided() {
 		return ""
 	}
 	tried, reached := r.families[v.family].podsReachNode(v.pairs)
@@ -236,11 +236,16 @@ func (in *Input) nameCut(r *Reach, v *verdict) string {
 // undecided: the nodes' own network, or what arrives of requests, is about to tell
 // which of two causes it is.
 func (v *verdict) undecided() bool {
-	const wait = 20 * time.Second
+	const wait, seldom = 20 * time.Second, 40 * time.Second
 	// Starved probes make few exchanges that count.
 	told, enough, lasted := 16*time.Second, 24, v.support.Last.Sub(v.support.First)
-	if v.kind == cutPair { // whose two probes alone tell, and look at each other seldom
-		told, enough = 40*time.Second, 12
+	switch {
+	case v.kind == cutPair: // whose two probes alone tell, and look at each other seldom
+		told, enough = seldom, 12
+	case v.kind == cutWay:
+		return v.untried && lasted < seldom
+	case v.wayElsewhere:
+		told = seldom
 	}
 	return v.nodePath == snapshot.Unknown && v.twins && lasted < wait || v.untold && (lasted < told || v.support.Exchanges < enough)
 }

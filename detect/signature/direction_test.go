@@ -2,6 +2,8 @@ package signature
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,8 +27,9 @@ func sight(second float64, from, to, via, protocol, outcome string) Sighting {
 }
 
 // pairCut is four nodes of which two lose each other for 30 s; hears says whether b's
-// probe tells that a's requests arrive.
-func pairCut(lasting int, udp, hears, nodes bool) []Sighting {
+// probe tells that a's requests arrive, and nodes is what becomes of those to b's own
+// address; empty: there are none.
+func pairCut(lasting int, udp, hears bool, nodes string) []Sighting {
 	out := []Sighting{}
 	for i := range lasting {
 		at := float64(i)
@@ -43,8 +46,11 @@ func pairCut(lasting int, udp, hears, nodes bool) []Sighting {
 		for _, k := range [][2]string{{"a", "c"}, {"c", "a"}, {"b", "d"}, {"d", "b"}, {"c", "d"}} {
 			out = append(out, sight(at+0.2, k[0], k[1], viaPodIP, "TCP", v1alpha1.OutcomeOK))
 		}
-		if nodes {
-			out = append(out, sight(at+0.3, "a", "b", viaNodeIP, "TCP", v1alpha1.OutcomeOK))
+		if nodes != "" {
+			out = append(out, sight(at+0.3, "b", "a", viaNodeIP, "TCP", nodes))
+		}
+		if nodes != v1alpha1.OutcomeOK { // it says nothing of the direction that is lost
+			out = append(out, sight(at+0.3, "a", "b", viaNodeIP, "TCP", v1alpha1.OutcomeTimeout))
 		}
 	}
 	return out
@@ -56,11 +62,13 @@ func TestDirectionOfAPair(t *testing.T) {
 		sightings []Sighting
 		want      string // signature and what it is about
 	}{
-		{"neither arrives", pairCut(30, true, false, false), PairDown + " a and b"},
-		{"one arrives", pairCut(30, true, true, false), OneDirectionDown + " from b to a"},
-		{"one arrives and the nodes get through", pairCut(30, true, true, true), RouteToPeerMissing + " a and b"},
-		{"not told yet", pairCut(30, false, false, false), ""},
-		{"never told", pairCut(45, false, false, false), PairDown + " a and b"},
+		{"neither arrives", pairCut(30, true, false, ""), PairDown + " a and b"},
+		{"one arrives", pairCut(30, true, true, v1alpha1.OutcomeTimeout), OneDirectionDown + " from b to a"},
+		{"one arrives, nodes not tried yet", pairCut(30, true, true, ""), ""},
+		{"one arrives, nodes never tried", pairCut(45, true, true, ""), OneDirectionDown + " from b to a"},
+		{"one arrives and the nodes get through", pairCut(30, true, true, v1alpha1.OutcomeOK), RouteToPeerMissing + " a and b"},
+		{"not told yet", pairCut(30, false, false, ""), ""},
+		{"never told", pairCut(45, false, false, ""), PairDown + " a and b"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -73,6 +81,157 @@ func TestDirectionOfAPair(t *testing.T) {
 				t.Errorf("%q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// hubCut is five nodes of which e loses what it has to do with the others; of their
+// requests e's probe tells that so many arrived.
+func hubCut(lasting, arrived int) []Sighting {
+	var out []Sighting
+	others := []string{"a", "b", "c", "d"}
+	for i := range lasting {
+		for n, other := range others {
+			at := float64(i) + float64(n)/10
+			there := sight(at, other, "e", viaPodIP, "UDP", v1alpha1.OutcomeTimeout)
+			back := sight(at+0.5, "e", other, viaPodIP, "UDP", v1alpha1.OutcomeTimeout)
+			if i >= 2 && arrived > 0 {
+				back.Heard = there.At
+				arrived--
+			}
+			out = append(out, there, back, sight(at+0.2, other, others[(n+1)%len(others)], viaPodIP, "TCP", v1alpha1.OutcomeOK))
+		}
+	}
+	return out
+}
+
+// One request that arrived is a hint of one direction and no proof of it: it is waited
+// for another.
+func TestDirectionOfANode(t *testing.T) {
+	for _, tt := range []struct {
+		lasting, arrived int
+		want             string
+	}{
+		{12, 0, NodePodsUnreachable + " e"},
+		{12, 1, ""},
+		{12, 2, OneDirectionDown + " from e"},
+		{40, 1, NodePodsUnreachable + " e"},
+	} {
+		in := &Input{Snapshot: &snapshot.Snapshot{}, Reach: NewReach(ReachInput{Sightings: hubCut(tt.lasting, tt.arrived), Nodes: []string{"a", "b", "c", "d", "e"}})}
+		got := ""
+		for _, f := range in.Supported() {
+			got += f.Signature + " " + f.About
+		}
+		if got != tt.want {
+			t.Errorf("%d s, %d arrived: %q, want %q", tt.lasting, tt.arrived, got, tt.want)
+		}
+	}
+}
+
+// Where the other family tells one direction of a node, this one is waited for.
+func TestDirectionOfTheOtherFamilyIsWaitedFor(t *testing.T) {
+	for _, families := range [][2]string{{"IPv4", "IPv6"}, {"IPv6", "IPv4"}} {
+		for _, tt := range []struct {
+			arrived int
+			want    string
+		}{{2, families[0] + " " + OneDirectionDown}, {0, "IPv4 " + NodePodsUnreachable + ", IPv6 " + NodePodsUnreachable}} {
+			all := hubCut(25, tt.arrived)
+			for i := range all {
+				all[i].Family = families[0]
+			}
+			for _, s := range hubCut(25, 1) {
+				s.Family = families[1]
+				if tt.arrived == 0 {
+					s.Heard = ""
+				}
+				all = append(all, s)
+			}
+			in := &Input{Snapshot: &snapshot.Snapshot{}, Reach: NewReach(ReachInput{Sightings: all, Nodes: []string{"a", "b", "c", "d", "e"}})}
+			var got []string
+			for _, f := range in.Supported() {
+				got = append(got, f.Family+" "+f.Signature)
+			}
+			slices.Sort(got)
+			if strings.Join(got, ", ") != tt.want {
+				t.Errorf("%s, %d arrived: %q, want %q", families[0], tt.arrived, got, tt.want)
+			}
+		}
+	}
+}
+
+// A node that has lost something of its own, if only once so far, is no end of one
+// direction; it is when it loses nothing.
+func TestOneLossOfTheOtherDirection(t *testing.T) {
+	for outcome, want := range map[string]string{v1alpha1.OutcomeTimeout: "", v1alpha1.OutcomeOK: OneDirectionDown} {
+		for _, to := range []bool{true, false} {
+			var all []Sighting
+			for i := range 14 {
+				at := float64(i)
+				for n, other := range []string{"a", "b", "c"} {
+					from, target := other, "e"
+					if !to {
+						from, target = "e", other
+					}
+					all = append(all, sight(at+float64(n)/10, from, target, viaPodIP, "TCP", v1alpha1.OutcomeTimeout),
+						sight(at+float64(n)/10, other, "d", viaPodIP, "TCP", v1alpha1.OutcomeOK))
+				}
+			}
+			if to {
+				all = append(all, sight(13.5, "e", "a", viaPodIP, "TCP", outcome))
+			} else {
+				all = append(all, sight(13.5, "a", "e", viaPodIP, "TCP", outcome))
+			}
+			in := &Input{Snapshot: &snapshot.Snapshot{}, Reach: NewReach(ReachInput{Sightings: all, Nodes: []string{"a", "b", "c", "d", "e"}})}
+			got := ""
+			for _, f := range in.Supported() {
+				if f.Signature == OneDirectionDown {
+					got = f.Signature
+				}
+			}
+			if got != want {
+				t.Errorf("to the node %v, the other way %s: %q, want %q", to, outcome, got, want)
+			}
+		}
+	}
+}
+
+// lossySights are four nodes whose exchanges are all lost, though requests arrive everywhere.
+func lossySights(lasting int, arrive bool) []Sighting {
+	var out []Sighting
+	nodes := []string{"a", "b", "c", "d"}
+	for i := range lasting {
+		for n, from := range nodes {
+			for m, to := range nodes {
+				if from == to {
+					continue
+				}
+				s := sight(float64(i)+float64(n*4+m)/20, from, to, viaPodIP, "UDP", v1alpha1.OutcomeTimeout)
+				if arrive {
+					s.Heard = directionStart.Add(time.Duration(i) * time.Second).Format(time.RFC3339Nano)
+				}
+				out = append(out, s)
+			}
+		}
+	}
+	return out
+}
+
+// Where requests arrive there is a way, whether answers come or not.
+func TestRequestsThatArriveRefuteACut(t *testing.T) {
+	for arrive, want := range map[bool]bool{true: false, false: true} {
+		in := &Input{Snapshot: &snapshot.Snapshot{}, Reach: NewReach(ReachInput{Sightings: lossySights(8, arrive), Nodes: []string{"a", "b", "c", "d"}})}
+		if found := in.Supported(); (len(found) > 0) != want {
+			t.Errorf("requests arrive: %v: found %+v", arrive, found)
+		}
+	}
+	both := pairCut(30, true, true, "")
+	for i := range both {
+		if both[i].From.Node == "a" && both[i].To.Node == "b" {
+			both[i].Heard = both[i].At
+		}
+	}
+	in := &Input{Snapshot: &snapshot.Snapshot{}, Reach: NewReach(ReachInput{Sightings: both, Nodes: []string{"a", "b", "c", "d"}})}
+	if found := in.Supported(); len(found) > 0 {
+		t.Errorf("a pair whose requests arrive in both directions: found %+v", found)
 	}
 }
 

@@ -61,7 +61,7 @@ func (g masqueradeGap) stale(in *Input, f *v1alpha1.Finding) {
 	}
 	f.Evidence = append(f.Evidence, w.evidence...)
 	f.Lacked = append(f.Lacked, fmt.Sprintf("an explanation for packets of %s that still lose the pod's address, though %s %s it: agents read an override only when their pod is created (%s)",
-		shorten(g.cured, 4), g.group.overriders(), verb("cure", max(1, len(g.group.overrides))), restartAgents))
+		nodeList(g.cured, 4), g.group.overriders(), verb("cure", max(1, len(g.group.overrides))), restartAgents))
 }
 
 // gapOf is one group's; ok is false where the question does not arise: tunnel
@@ -281,7 +281,7 @@ func (g nodeGroup) unenforced() string {
 	return ""
 }
 
-func (g nodeGroup) names() string { return shorten(g.nodes, 4) }
+func (g nodeGroup) names() string { return nodeList(g.nodes, 4) }
 
 func (g nodeGroup) overriders() string {
 	var names []string
@@ -337,7 +337,7 @@ func (g nodeGroup) evidence() []v1alpha1.Evidence {
 		}
 	}
 	if len(g.nodes) > 0 {
-		out = append(out, v1alpha1.Evidence{Kind: "fact", Text: "nodes: " + shorten(g.nodes, 50), Source: "Node objects"})
+		out = append(out, v1alpha1.Evidence{Kind: "fact", Text: "nodes: " + nodeList(g.nodes, 50), Source: "Node objects"})
 	}
 	return out
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"sort"
-	"strings"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/detect/cilium"
@@ -50,14 +49,14 @@ func detectConfigNotActive(in *Input) []v1alpha1.Finding {
 	switch {
 	case len(old) > 0:
 		f.Summary = fmt.Sprintf("%d of %d agents started before cilium-config last changed and run the previous configuration: %s",
-			len(old), len(in.Snapshot.AgentDaemonSet.Value.Agents), shorten(old, 4))
+			len(old), len(in.Snapshot.AgentDaemonSet.Value.Agents), nodeList(old, 4))
 		f.Evidence = append([]v1alpha1.Evidence{
 			{Kind: "fact", Text: "cilium-config changed at " + in.Snapshot.AgentConfigChanged.UTC().Format("2006-01-02T15:04:05Z"), Source: in.Snapshot.AgentConfig.Source},
-			{Kind: "fact", Text: "older agents run on " + strings.Join(old, ", "), Source: in.Snapshot.AgentDaemonSet.Source},
+			{Kind: "fact", Text: "older agents run on " + nodeList(old, len(old)), Source: in.Snapshot.AgentDaemonSet.Source},
 		}, f.Evidence...)
 	case len(drifted.nodes) > 0:
 		old = drifted.nodes
-		f.Summary = fmt.Sprintf("%d of %d agents that were asked say that they run another configuration than cilium-config holds: %s", len(old), drifted.asked, shorten(old, 4))
+		f.Summary = fmt.Sprintf("%d of %d agents that were asked say that they run another configuration than cilium-config holds: %s", len(old), drifted.asked, nodeList(old, 4))
 	default:
 		return nil
 	}

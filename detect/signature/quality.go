@@ -126,7 +126,7 @@ func servicesBroken() Signature {
 func dnsDown() Signature {
 	return probed(Signature{
 		ID: ClusterDNSDown, Title: "The cluster's DNS does not answer", Severity: v1alpha1.SeverityCritical,
-		Quorum:      Quorum{Probers: 2, Exchanges: 6, Window: Window, Hold: 3 * time.Second},
+		Quorum:      Quorum{Probers: 2, Exchanges: 12, Window: Window, Hold: 2 * time.Second},
 		Explanation: "No node's probe gets an answer from an address of the cluster's DNS, while pods and ClusterIPs are reached: the DNS pods are down, or a policy of their namespace denies.",
 		Shows:       []string{"names do not resolve; addresses work"},
 		DependsOn:   []string{"the cluster's DNS Service and pods"},

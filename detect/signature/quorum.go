@@ -24,8 +24,8 @@ type Quorum struct {
 	Exchanges int
 	// Window is how far apart the first and the last of them may lie.
 	Window time.Duration
-	// BothDirections: between two of the nodes each must say so of the other, or, of a
-	// fault of many pairs, three nodes must say so and be said of.
+	// BothDirections: between two of the nodes each must say so of the other, or, where
+	// several probers are asked for, [crossing] nodes must say so and be said of.
 	BothDirections bool
 	// Hold is how long the observations must have agreed.
 	Hold time.Duration
@@ -53,9 +53,21 @@ func (q Quorum) String() string {
 	}
 	text += fmt.Sprintf(" within %s", q.Window)
 	if q.BothDirections {
-		text += ", some pair in both directions"
+		text += ", " + q.ways() + " in both directions"
 	}
 	return text + fmt.Sprintf(", agreeing for %s", q.Hold)
+}
+
+// crossing is how many nodes that fail in both directions, each with whomever it met,
+// stand for a pair that does: in a large cluster the two ways of a pair have their
+// turns minutes apart.
+const crossing = 3
+
+func (q Quorum) ways() string {
+	if q.Probers < crossing {
+		return "some pair of nodes"
+	}
+	return fmt.Sprintf("some pair or %d nodes", crossing)
 }
 
 // Support is what live observations say for a finding.
@@ -64,7 +76,7 @@ type Support struct {
 	Probers, Targets []string
 	// Pairs and Exchanges count as in [Quorum].
 	Pairs, Exchanges int
-	// Both: some pair said so in both directions.
+	// Both: some pair said so in both directions, or [crossing] nodes did and were said of.
 	Both bool
 	// First and Last are the times of the oldest and the newest.
 	First, Last time.Time
@@ -89,7 +101,7 @@ func (q Quorum) Missing(s Support, nodes int) []string {
 	lack(s.Pairs, min(q.Pairs, nodes*(nodes-1)), "pairs of nodes")
 	lack(s.Exchanges, q.Exchanges, "exchanges")
 	if q.BothDirections && !s.Both {
-		out = append(out, "a pair of nodes that says so in both directions")
+		out = append(out, q.ways()+" in both directions")
 	}
 	return out
 }

@@ -49,6 +49,36 @@ func TestOneTargetNeverConfirms(t *testing.T) {
 	}
 }
 
+// What the text of a quorum says of directions is what is asked for: three nodes that
+// say so and are said of will do for a fault of many pairs, and not for one of a pair.
+func TestBothDirectionsIsWhatTheTextSays(t *testing.T) {
+	for _, s := range All() {
+		if !s.Quorum.BothDirections {
+			continue
+		}
+		want := "some pair or 3 nodes in both directions"
+		if s.ID == RouteToPeerMissing || s.ID == PairDown {
+			want = "some pair of nodes in both directions"
+		}
+		if text := s.Quorum.String(); !strings.Contains(text, want) {
+			t.Errorf("%s: %s, want %q", s.ID, text, want)
+		}
+	}
+	for _, tt := range []struct {
+		probers, targets []string
+		want             bool
+	}{
+		{[]string{"a", "b", "c", "d"}, []string{"a", "b", "c"}, true},
+		{[]string{"a", "b", "c", "d"}, []string{"c", "d", "e"}, false},
+		{[]string{"a", "b", "c"}, []string{"d", "e", "f"}, false},
+	} {
+		s := Support{Probers: tt.probers, Targets: tt.targets}
+		if s.crossed(); s.Both != tt.want {
+			t.Errorf("%v of %v: both %v", tt.probers, tt.targets, s.Both)
+		}
+	}
+}
+
 // Whatever rests on probes states a quorum, its window, and what refutes it; one
 // probe never confirms.
 func TestLiveSignaturesStateTheirQuorum(t *testing.T) {

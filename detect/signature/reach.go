@@ -9,6 +9,7 @@ import (
 	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/detect/snapshot"
 	"github.com/remediate-dev/remediate/internal/cidr"
+	"github.com/remediate-dev/remediate/internal/natural"
 )
 
 // Ways that an observation may have gone.
@@ -41,6 +42,8 @@ type ReachInput struct {
 	// Zones by node, where known.
 	Zones  map[string]string
 	Totals []Total
+	// Twins in the nodes' own network live; false: where none was sighted, there are none.
+	Twins bool
 }
 
 // Reach is what pods experience between nodes by all probes in view, added up:
@@ -51,7 +54,7 @@ type Reach struct {
 	zones    map[string]string
 	families map[string]*family
 	verdicts []verdict
-	twins    bool // probes in the nodes' own network were seen
+	twins    bool // probes in the nodes' own network live
 	// said is when a node's probe last said anything, what it is not sure of as well.
 	said map[string]time.Time
 }
@@ -77,7 +80,7 @@ type dnsKey struct{ from, ip string }
 // NewReach adds sightings up, and keeps them. Unreliable ones, those that were not checked and
 // those of nodes that take no part count for nothing.
 func NewReach(in ReachInput) *Reach {
-	r := &Reach{zones: in.Zones, families: map[string]*family{}, nodes: in.Nodes, said: map[string]time.Time{}}
+	r := &Reach{zones: in.Zones, families: map[string]*family{}, nodes: in.Nodes, twins: in.Twins, said: map[string]time.Time{}}
 	if len(r.nodes) == 0 {
 		r.nodes = nodesOf(in.Sightings)
 	}
@@ -103,6 +106,7 @@ func NewReach(in ReachInput) *Reach {
 			r.judge(f)
 		}
 	}
+	r.compareWays()
 	return r
 }
 
@@ -238,12 +242,12 @@ func sortedKeys(set map[string]bool) []string {
 	for k := range set {
 		out = append(out, k)
 	}
-	slices.Sort(out)
+	slices.SortFunc(out, natural.Compare)
 	return out
 }
 
 func byPair(a, b pairKey) int {
-	return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to))
+	return cmp.Or(natural.Compare(a.from, b.from), natural.Compare(a.to, b.to))
 }
 
 // Current are the newest sightings of each flow. Answers that are older than the

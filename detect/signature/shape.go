@@ -40,8 +40,11 @@ type verdict struct {
 	// router said that it knows no way.
 	nodePath snapshot.Tri
 	noWay    bool
-	// untold: it is not known yet whether requests of one direction arrive.
-	untold bool
+	// untold: it is not known yet whether requests of one direction arrive; wayElsewhere:
+	// over the other family they are known to.
+	untold, wayElsewhere bool
+	// untried: of a direction, whether the nodes' own network carries it.
+	untried bool
 	// heard: all the nodes are still heard from since it began.
 	heard bool
 	// sameNode: pods of one node do not reach each other either.
@@ -147,8 +150,8 @@ func (r *Reach) cuts(f *family, c cutInfo) []verdict {
 	return r.single(f, c)
 }
 
-// noise: exchanges of pairs that are not cut fail and succeed by turns, so that
-// a run of failures may be chance.
+// noise: exchanges fail and succeed by turns, around more than one node, so that a
+// run of failures may be chance.
 func (f *family) noise(c cutInfo) bool {
 	const most, span = 3, 30 * time.Second
 	var last time.Time
@@ -157,23 +160,16 @@ func (f *family) noise(c cutInfo) bool {
 			last = t
 		}
 	}
-	ends := map[string]int{}
-	for _, k := range c.lost {
-		ends[k.from]++
-		ends[k.to]++
-	}
-	n := 0
+	var turns []pairKey
 	for k, p := range f.pairs {
-		if ends[k.from] >= 2 || ends[k.to] >= 2 {
-			continue
-		}
 		for _, t := range slices.Concat(p.open.recovered, p.guarded.recovered) {
 			if last.Sub(t) < span {
-				n++
+				turns = append(turns, k)
 			}
 		}
 	}
-	return n > most
+	flapping, _ := busiest(turns)
+	return len(without(turns, flapping)) > most
 }
 
 // takingTurns: exchanges that had failed succeeded again and again until lately. Then
@@ -201,7 +197,7 @@ func (f *family) takingTurns(c cutInfo) bool {
 // nodes are what all the failures have in common.
 func (r *Reach) all(f *family, c cutInfo) (verdict, bool) {
 	n := len(r.nodes)
-	if len(c.alive)*20 > len(c.lost) || f.answersSince(c.onset) || f.takingTurns(c) {
+	if len(c.alive)*20 > len(c.lost) || f.answersSince(c.onset) || f.takingTurns(c) || f.getAcross(c.lost) {
 		return verdict{}, false
 	}
 	undirected := edges(c.lost)
@@ -224,17 +220,29 @@ func (r *Reach) all(f *family, c cutInfo) (verdict, bool) {
 	return v, true
 }
 
-// crossed sets Both for a fault of many pairs when several nodes say so and are said
-// of: in a large cluster the two ways of one pair have their turns minutes apart.
+// getAcross: requests of several lost pairs arrived since, so that it is by chance that
+// no answer did.
+func (f *family) getAcross(lost []pairKey) bool {
+	const most = 2
+	n := 0
+	for _, k := range lost {
+		if f.pairs[k].arrived() > 0 {
+			n++
+		}
+	}
+	return n > most
+}
+
+// crossed sets Both for a fault of many pairs when [crossing] nodes say so and are
+// said of.
 func (s *Support) crossed() {
-	const several = 3
 	n := 0
 	for _, node := range s.Probers {
 		if slices.Contains(s.Targets, node) {
 			n++
 		}
 	}
-	s.Both = s.Both || n >= several
+	s.Both = s.Both || n >= crossing
 }
 
 // withinZone is no when zones with several nodes are known and not one lost pair

@@ -56,7 +56,7 @@ func target(s *Sighting) string {
 // differential is what was lost beside what worked of the same nodes since.
 func (f *family) differential(lost []pairKey) []v1alpha1.Evidence {
 	var bad, good []v1alpha1.Evidence
-	ends := map[string]bool{}
+	ends, among := map[string]bool{}, setOf(lost)
 	var since time.Time
 	for _, k := range lost {
 		p := f.pairs[k]
@@ -77,7 +77,7 @@ func (f *family) differential(lost []pairKey) []v1alpha1.Evidence {
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(f.pairs), byPair) {
 		p := f.pairs[k]
-		if (ends[k.from] || ends[k.to]) && !slices.Contains(lost, k) && p.open.works(since) {
+		if (ends[k.from] || ends[k.to]) && !among[k] && p.open.works(since) {
 			good = append(good, told(p.open.last))
 		}
 	}

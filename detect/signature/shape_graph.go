@@ -17,6 +17,20 @@ func edges(pairs []pairKey) []pairKey {
 	return slices.SortedFunc(maps.Keys(seen), byPair)
 }
 
+func setOf(pairs []pairKey) map[pairKey]bool {
+	out := make(map[pairKey]bool, len(pairs))
+	for _, k := range pairs {
+		out[k] = true
+	}
+	return out
+}
+
+// bothWays: of some two nodes both directions are among the pairs.
+func bothWays(pairs []pairKey) bool {
+	set := setOf(pairs)
+	return slices.ContainsFunc(pairs, func(k pairKey) bool { return set[pairKey{k.to, k.from}] })
+}
+
 // oddCycle: the edges cannot be what lies between two parts, as they would if
 // the network had fallen into two.
 func oddCycle(edges []pairKey) bool {

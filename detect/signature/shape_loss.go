@@ -65,10 +65,10 @@ func byTurns(losses [][]pairKey, answers []bool) bool {
 }
 
 // spread: in several periods there were losses that no two nodes have in common,
-// more than agents restart at a time, or in most of them the same node has; hub is
-// that node. In the smallest clusters any two nodes have all in common.
+// more than agents restart at a time, or nearly all periods have some, half of them
+// of more than one node, or in most of them the same node has; hub is that node. In the smallest clusters any two nodes have all in common.
 func spread(buckets [][]pairKey, nodes int) (hub string, ok bool) {
-	wide, filled := 0, 0
+	wide, several, filled := 0, 0, 0
 	hubs := map[string]int{}
 	for _, b := range buckets {
 		if len(b) == 0 {
@@ -78,14 +78,17 @@ func spread(buckets [][]pairKey, nodes int) (hub string, ok bool) {
 		node, _ := busiest(b)
 		if rest := without(b, node); len(rest) == 0 {
 			hubs[node]++
-		} else if nodes < 5 || !coveredByTwo(edges(b)) {
+			continue
+		}
+		several++
+		if nodes < 5 || !coveredByTwo(edges(b)) {
 			wide++
 		}
 	}
 	if nodes < 4 {
 		return "", filled >= len(buckets)-2
 	}
-	if wide >= 4 {
+	if wide >= 4 || filled >= len(buckets)-2 && several*2 >= len(buckets) {
 		return "", true
 	}
 	for node, n := range hubs {

@@ -74,6 +74,9 @@ func (r *Reach) star(f *family, c cutInfo, hub string) (verdict, bool) {
 	v.groups, v.about = [][]string{{hub}}, hub
 	v.heard = r.lastHeard(hub).Sub(v.support.First) > unheardAfter
 	if out == 0 && aliveIn == 0 {
+		if f.losesSince(hub, v.support.First) {
+			return verdict{}, false // and may lose everything
+		}
 		switch f.mute(hub, v.support.First) {
 		case snapshot.No: // it tells of no loss
 			v.kind, v.about = cutWay, "to "+hub
@@ -84,16 +87,38 @@ func (r *Reach) star(f *family, c cutInfo, hub string) (verdict, bool) {
 	}
 	switch {
 	case aliveIn == 0 && aliveOut == 0:
-		if way := f.brokenWay(pairs, hub); way != "" {
+		way, hint := f.brokenWay(pairs, hub)
+		if way != "" {
 			v.kind, v.about = cutWay, way
 		}
-		v.untold = v.kind != cutWay && v.heard && !f.told(pairs, hub, 2)
+		v.untold = v.kind != cutWay && v.heard && (hint || !f.told(pairs, hub, 2))
 		return v, true
 	case aliveOut == 0 && in == 0:
 		v.kind, v.about = cutWay, "from "+hub
 		return v, true
 	}
 	return verdict{}, false
+}
+
+// losesSince: something that a node tried of another was lost, if only once.
+func (f *family) losesSince(node string, since time.Time) bool {
+	for k, p := range f.pairs {
+		if k.from == node && p.tail() > 0 && !p.lastLost().Before(since) {
+			return true
+		}
+	}
+	return false
+}
+
+// compareWays marks what is said of a node of which the other family loses one
+// direction only.
+func (r *Reach) compareWays() {
+	for i := range r.verdicts {
+		v := &r.verdicts[i]
+		v.wayElsewhere = v.kind == cutNode && slices.ContainsFunc(r.verdicts, func(o verdict) bool {
+			return o.kind == cutWay && o.family != v.family && len(o.groups) == 1 && slices.Equal(o.groups[0], v.groups[0])
+		})
+	}
 }
 
 // mute: nothing was heard of a node since a moment, though a heartbeat was due.
@@ -116,8 +141,8 @@ func (f *family) mute(node string, since time.Time) snapshot.Tri {
 }
 
 // brokenWay tells the direction from requests that arrived though their answers
-// were lost: they came by the way that works.
-func (f *family) brokenWay(pairs []pairKey, hub string) string {
+// were lost: they came by the way that works. One alone is a hint.
+func (f *family) brokenWay(pairs []pairKey, hub string) (way string, hint bool) {
 	arrivedAt, arrivedFrom := 0, 0
 	for _, k := range pairs {
 		arrived := f.pairs[k].arrived()
@@ -129,11 +154,11 @@ func (f *family) brokenWay(pairs []pairKey, hub string) string {
 	}
 	switch {
 	case arrivedAt >= 2 && arrivedFrom == 0:
-		return "from " + hub
+		return "from " + hub, false
 	case arrivedFrom >= 2 && arrivedAt == 0:
-		return "to " + hub
+		return "to " + hub, false
 	}
-	return ""
+	return "", arrivedAt+arrivedFrom == 1
 }
 
 // told: of both directions, from a node and to it, some pairs would have told if
@@ -155,8 +180,9 @@ func (f *family) told(pairs []pairKey, hub string, enough int) bool {
 // single: pairs that have nothing to do with each other, each of two nodes that
 // reach others.
 func (r *Reach) single(f *family, c cutInfo) []verdict {
+	const most = 16
 	undirected := edges(c.lost)
-	if len(undirected) > max(1, len(r.nodes)/2) || len(r.nodes) < 3 {
+	if len(undirected) > min(max(1, len(r.nodes)/2), most) || len(r.nodes) < 3 {
 		return nil
 	}
 	lostPair := func(k pairKey) bool { return slices.Contains(c.lost, k) }
@@ -171,8 +197,13 @@ func (r *Reach) single(f *family, c cutInfo) []verdict {
 		}
 		v := r.cutVerdict(f, cutPair, both)
 		v.groups, v.about = [][]string{{e.from}, {e.to}}, e.from+" and "+e.to
-		if way := f.pairWay(c, e, back, both); way != "" && v.nodePath != snapshot.Yes && !v.noWay {
+		way, chance := f.pairWay(c, e, back, both)
+		if chance {
+			continue
+		}
+		if way != "" && v.nodePath != snapshot.Yes && !v.noWay {
 			v.kind, v.about = cutWay, way
+			v.untried = f.untried(both, way)
 		}
 		v.untold = v.kind != cutWay && v.heard && len(both) == 2 && !f.told(both, e.from, 1)
 		out = append(out, v)
@@ -180,8 +211,20 @@ func (r *Reach) single(f *family, c cutInfo) []verdict {
 	return out
 }
 
-func (f *family) pairWay(c cutInfo, there, back pairKey, lost []pairKey) string {
-	way := func(k pairKey) string { return "from " + k.from + " to " + k.to }
+// untried: of the direction that is lost nobody tried the other node's own address
+// since. Where a route is missing it answers, where packets are lost it does not.
+func (f *family) untried(pairs []pairKey, direction string) bool {
+	return !slices.ContainsFunc(pairs, func(k pairKey) bool {
+		p := f.pairs[k]
+		return k.way() == direction && slices.ContainsFunc([]*run{&p.node, &p.toNode}, func(r *run) bool { return r.last != nil && !r.last.Time.Before(p.since()) })
+	})
+}
+
+func (k pairKey) way() string { return "from " + k.from + " to " + k.to }
+
+// pairWay is the direction that is broken, if it is one. When requests arrive in both
+// it is by chance that no answer did.
+func (f *family) pairWay(c cutInfo, there, back pairKey, lost []pairKey) (broken string, chance bool) {
 	arrived := func(k pairKey) int {
 		if p := f.pairs[k]; p != nil {
 			return p.arrived()
@@ -190,15 +233,17 @@ func (f *family) pairWay(c cutInfo, there, back pairKey, lost []pairKey) string 
 	}
 	switch {
 	case len(lost) == 1 && c.alive[pairKey{lost[0].to, lost[0].from}]:
-		return way(lost[0])
+		return lost[0].way(), false
 	case len(lost) < 2:
-		return ""
-	case arrived(there) > 0 && arrived(back) == 0:
-		return way(back)
-	case arrived(back) > 0 && arrived(there) == 0:
-		return way(there)
+		return "", false
+	case arrived(there) > 0 && arrived(back) > 0:
+		return "", true
+	case arrived(there) > 0:
+		return back.way(), false
+	case arrived(back) > 0:
+		return there.way(), false
 	}
-	return ""
+	return "", false
 }
 
 // cutVerdict gathers what is known about lost pairs.
@@ -206,20 +251,21 @@ func (r *Reach) cutVerdict(f *family, k kind, pairs []pairKey) verdict {
 	v := verdict{kind: k, family: f.name, pairs: pairs}
 	probers, targets, ends := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	noWay, tail := 0, 0
+	var counted []pairKey
 	v.support.First, v.support.Last = f.stretch(pairs)
 	for _, key := range pairs {
 		p := f.pairs[key]
 		if p.lastLost().Before(v.support.First) {
 			continue // of an earlier failure, and not tried again since
 		}
+		counted = append(counted, key)
 		probers[key.from], targets[key.to] = true, true
 		ends[key.from], ends[key.to] = true, true
 		noWay, tail = noWay+p.open.unreachable+p.guarded.unreachable, tail+p.tail()
 		v.support.Pairs++
-		v.support.Both = v.support.Both || slices.Contains(pairs, pairKey{key.to, key.from})
 	}
 	v.support.Probers, v.support.Targets = sortedKeys(probers), sortedKeys(targets)
-	v.support.Exchanges = tail
+	v.support.Exchanges, v.support.Both = tail, bothWays(counted)
 	v.noWay = noWay*2 > tail
 	v.nodePath, v.twins = f.nodePath(pairs), r.twins
 	if v.nodePath == snapshot.Unknown && v.twins && !v.undecided() {

@@ -73,8 +73,8 @@ func (v *verdict) count() {
 	probers, targets := map[string]bool{}, map[string]bool{}
 	for _, k := range v.pairs {
 		probers[k.from], targets[k.to] = true, true
-		v.support.Both = v.support.Both || slices.Contains(v.pairs, pairKey{k.to, k.from})
 	}
+	v.support.Both = v.support.Both || bothWays(v.pairs)
 	v.support.Probers, v.support.Targets, v.support.Pairs = sortedKeys(probers), sortedKeys(targets), len(v.pairs)
 }
 

@@ -152,7 +152,7 @@ func (w *witnessed) contradictions() []string {
 		out = append(out, "an explanation for targets on other nodes that saw the pod's own address: what runs differs from this configuration")
 	}
 	if len(w.answered) > 0 {
-		out = append(out, "an explanation for guarded targets that answered "+shorten(w.answered, 4)+": what runs, or a policy, differs from what was read")
+		out = append(out, "an explanation for guarded targets that answered "+nodeList(w.answered, 4)+": what runs, or a policy, differs from what was read")
 	}
 	return out
 }

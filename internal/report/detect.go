@@ -22,6 +22,10 @@ type Detection struct {
 	Nodes int
 	// Took is how long the probes were listened to.
 	Took time.Duration
+	// Plans: `remediate plan` looks for changes that end one of the [Detection.Causes].
+	Plans bool
+	// Next is the command to type next; empty for none.
+	Next string
 }
 
 // DetectJSON writes the result as JSON.
@@ -44,6 +48,11 @@ func DetectText(w io.Writer, d *Detection, opt TextOptions) error {
 		t.legend(d.Grids)
 	}
 	t.notChecked(d.Result.NotChecked)
+	if d.Next != "" {
+		// A command that is cut is of no use.
+		t.blank()
+		t.row(t.paint("next: ", bold) + line(d.Next))
+	}
 	return write(w, "text", []byte(t.b.String()))
 }
 
@@ -55,6 +64,8 @@ func (t *screen) detectVerdict(d *Detection) {
 			text += ", and " + count(effects, "effect") + " of it"
 		}
 		t.row(t.paint(text, red, bold))
+	case len(d.Causes()) > 0:
+		t.row(t.paint("? NOT CONFIRMED · "+count(len(d.Causes()), "failure")+" predicted", yellow, bold))
 	case d.bad():
 		t.row(t.paint("? NOT CONFIRMED · something is wrong, and no cause is proven", yellow, bold))
 	default:
@@ -76,6 +87,23 @@ func (d *Detection) confirmed() (causes, effects int) {
 		}
 	}
 	return causes, effects
+}
+
+// Causes are the findings of severity warning or worse that no other explains: those
+// that are confirmed, or where none is, those that are predicted.
+func (d *Detection) Causes() []v1alpha1.Finding {
+	for _, how := range []v1alpha1.Confidence{v1alpha1.ConfidenceConfirmed, v1alpha1.ConfidencePredicted} {
+		var out []v1alpha1.Finding
+		for _, f := range d.Result.Findings {
+			if f.Confidence == how && f.CausedBy == "" && f.Severity.Rank() >= v1alpha1.SeverityWarning.Rank() {
+				out = append(out, f)
+			}
+		}
+		if len(out) > 0 {
+			return out
+		}
+	}
+	return nil
 }
 
 // Confirmed says whether anything of severity warning or worse is.

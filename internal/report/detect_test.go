@@ -79,7 +79,8 @@ func detections() map[string]Detection {
 		"detect-1": {Nodes: 1, Heard: 1, Probes: 1, Took: 30 * time.Second, Grids: []Grid{gridOf("IPv4 · pods", 1, well)}},
 		"detect-7": {Nodes: 7, Heard: 7, Probes: 7, Took: 8 * time.Second,
 			Grids:  []Grid{gridOf("IPv6 · from pods (rows) to pods (columns)", 7, masquerading), gridOf("IPv4 · from pods (rows) to pods (columns)", 7, well), service},
-			Result: v1alpha1.DetectResult{Findings: []v1alpha1.Finding{finding, effect}}},
+			Result: v1alpha1.DetectResult{Findings: []v1alpha1.Finding{finding, effect}},
+			Next:   "remediate explain pod-source-masqueraded"},
 		"detect-50": {Nodes: 50, Heard: 50, Probes: 50, Took: 30 * time.Second,
 			Grids: []Grid{gridOf("IPv6 · from pods (rows) to pods (columns)", 50, func(from, to int) Mark {
 				if from == 11 || to == 11 {
@@ -136,13 +137,45 @@ func TestDetectHostile(t *testing.T) {
 	evil := "a\x1b]0;x\x07\n" + strings.Repeat("b", 300)
 	g := Square(evil, []string{evil, "n\u202e2"})
 	own := Grid{Title: evil, Rows: g.Rows, Columns: []string{"c\x1b[2J"}, Cells: [][]Mark{{MarkLost}}}
-	d := Detection{Grids: []Grid{g, own, {Title: "empty"}}, Result: v1alpha1.DetectResult{
+	d := Detection{Next: evil, Grids: []Grid{g, own, {Title: "empty"}}, Result: v1alpha1.DetectResult{
 		NotChecked: []string{evil}, Pending: []v1alpha1.Finding{{Signature: evil, Summary: evil, Evidence: []v1alpha1.Evidence{{Text: evil}}}},
 	}}
 	got := detectText(t, &d, TextOptions{})
 	for _, r := range got {
 		if r != '\n' && unprintable(r) {
 			t.Fatalf("%U is printed", r)
+		}
+	}
+}
+
+// What is predicted is no "OK", and causes are told apart from effects.
+func TestDetectCauses(t *testing.T) {
+	finding := func(id string, s v1alpha1.Severity, c v1alpha1.Confidence, cause string) v1alpha1.Finding {
+		return v1alpha1.Finding{Signature: id, Severity: s, Confidence: c, CausedBy: cause}
+	}
+	predicted := finding("predicted", v1alpha1.SeverityCritical, v1alpha1.ConfidencePredicted, "")
+	confirmed := finding("confirmed", v1alpha1.SeverityWarning, v1alpha1.ConfidenceConfirmed, "")
+	effect := finding("effect", v1alpha1.SeverityCritical, v1alpha1.ConfidenceConfirmed, "predicted")
+	possible := finding("possible", v1alpha1.SeverityCritical, v1alpha1.ConfidencePossible, "")
+	info := finding("info", v1alpha1.SeverityInfo, v1alpha1.ConfidenceConfirmed, "")
+	tests := []struct {
+		findings []v1alpha1.Finding
+		want     string
+		verdict  string
+	}{
+		{[]v1alpha1.Finding{predicted, confirmed, effect}, "confirmed", "✗ CONFIRMED · 1 failure, and 1 effect of it"},
+		{[]v1alpha1.Finding{effect, predicted}, "predicted", ""},
+		{[]v1alpha1.Finding{predicted}, "predicted", "? NOT CONFIRMED · 1 failure predicted"},
+		{[]v1alpha1.Finding{possible, info}, "", "✓ OK · nothing confirmed"},
+	}
+	for _, tt := range tests {
+		d := Detection{Result: v1alpha1.DetectResult{Findings: tt.findings}}
+		got := ""
+		for _, f := range d.Causes() {
+			got += f.Signature
+		}
+		if text := detectText(t, &d, TextOptions{}); got != tt.want || !strings.HasPrefix(text, tt.verdict) {
+			t.Errorf("causes %q, want %q:\n%s", got, tt.want, text)
 		}
 	}
 }
@@ -171,7 +204,7 @@ func TestDetectConfirmed(t *testing.T) {
 
 // The document of the contract: lists are lists, and nothing of the drawing is in it.
 func TestDetectJSON(t *testing.T) {
-	d := Detection{Nodes: 3, Grids: []Grid{Square("x", nodes(3))}}
+	d := Detection{Nodes: 3, Grids: []Grid{Square("x", nodes(3))}, Plans: true, Next: "remediate plan"}
 	var b bytes.Buffer
 	if err := DetectJSON(&b, &d); err != nil {
 		t.Fatal(err)

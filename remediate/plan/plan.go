@@ -134,21 +134,30 @@ func (p *planner) proposals() []proposal {
 	}
 	var out []proposal
 	for _, f := range p.in.Findings {
-		if f.Confidence == v1alpha1.ConfidencePossible {
-			continue
-		}
-		switch f.Signature {
-		case signature.NativeRoutingCIDRExcludesPods, signature.NativeRoutingCIDRInServices, signature.IPMasqAgentExcludesPods:
-			if f.Severity != v1alpha1.SeverityCritical {
-				continue
-			}
+		switch {
+		case !Answers(p.in.Facts, f):
+		case f.Signature == signature.AgentRefusesToStart:
+			out = append(out, p.startProposals(f)...)
+		default:
 			p.faults = mergeStrings(p.faults, []string{f.Family})
 			out = append(out, p.masqueradeProposals(f)...)
-		case signature.AgentRefusesToStart:
-			out = append(out, p.startProposals(f)...)
 		}
 	}
 	return p.tidy(merge(out))
+}
+
+// Answers says whether [Make] looks for changes of values that end what was found.
+func Answers(in *signature.Input, f v1alpha1.Finding) bool {
+	if f.Confidence == v1alpha1.ConfidencePossible {
+		return false
+	}
+	switch f.Signature {
+	case signature.NativeRoutingCIDRExcludesPods, signature.NativeRoutingCIDRInServices, signature.IPMasqAgentExcludesPods:
+		return f.Severity == v1alpha1.SeverityCritical
+	case signature.AgentRefusesToStart:
+		return slices.ContainsFunc(in.Start.Refusals, func(r cilium.Refusal) bool { return lacksNative(r) != "" })
+	}
+	return false
 }
 
 // tidy drops what would change nothing: sets equal to the present value, and

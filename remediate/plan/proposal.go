@@ -268,7 +268,7 @@ func (p *planner) startProposals(f v1alpha1.Finding) []proposal {
 	var out []proposal
 	for _, r := range in.Start.Refusals {
 		for _, family := range in.Families() {
-			if r.ID != map[string]string{cidr.IPv4: "V1", cidr.IPv6: "V2"}[family] {
+			if lacksNative(r) != family {
 				continue
 			}
 			ranges, observed := in.PodRanges(family)
@@ -282,6 +282,12 @@ func (p *planner) startProposals(f v1alpha1.Finding) []proposal {
 		}
 	}
 	return out
+}
+
+// lacksNative is the family whose native routing CIDR an agent refuses to start
+// without; empty for other refusals.
+func lacksNative(r cilium.Refusal) string {
+	return map[string]string{"V1": cidr.IPv4, "V2": cidr.IPv6}[r.ID]
 }
 
 func prefixes(cs []snapshot.CIDR) []netip.Prefix {

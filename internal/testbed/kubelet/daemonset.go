@@ -98,13 +98,14 @@ func (k *Kubelet) syncDaemonSet(ctx context.Context, d *appsv1.DaemonSet, pods [
 		return err
 	}
 	status := appsv1.DaemonSetStatus{ObservedGeneration: d.Generation}
-	for _, node := range k.wanted(d) {
-		status.DesiredNumberScheduled++
+	wanted := k.wanted(d)
+	status.DesiredNumberScheduled = int32(len(wanted))
+	for _, node := range wanted {
 		p := podOf(d, node, pods)
 		switch {
 		case p == nil:
 			if err := k.create(ctx, d, node, hash); err != nil {
-				return errors.Join(err, k.tell(ctx, d, status))
+				return errors.Join(err, k.refused(ctx, d, err), k.tell(ctx, d, status))
 			}
 			continue
 		case p.Labels[labelHash] != hash && p.DeletionTimestamp == nil:
@@ -172,6 +173,22 @@ func (k *Kubelet) create(ctx context.Context, d *appsv1.DaemonSet, node, hash st
 		return fmt.Errorf("make a pod for node %s: %w", node, err)
 	}
 	return nil
+}
+
+// refused is the event that the controller of DaemonSets writes when the API server
+// takes no pod.
+func (k *Kubelet) refused(ctx context.Context, d *appsv1.DaemonSet, why error) error {
+	now := metav1.Now()
+	_, err := k.kube.CoreV1().Events(d.Namespace).Create(ctx, &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{Namespace: d.Namespace, Name: d.Name + "-refused"},
+		InvolvedObject: corev1.ObjectReference{APIVersion: "apps/v1", Kind: "DaemonSet", Namespace: d.Namespace, Name: d.Name, UID: d.UID},
+		Type:           corev1.EventTypeWarning, Reason: "FailedCreate", Message: "Error creating: " + errors.Unwrap(why).Error(),
+		Source: corev1.EventSource{Component: "daemonset-controller"}, FirstTimestamp: now, LastTimestamp: now, Count: 1,
+	}, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return ignoreGone(err)
 }
 
 // orphans deletes the pods whose DaemonSet is gone, as the garbage collector does,

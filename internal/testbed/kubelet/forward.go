@@ -39,7 +39,7 @@ func (k *Kubelet) forward(w http.ResponseWriter, r *http.Request, namespace, nam
 	if conn == nil {
 		return
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	defer close(gone)
 	var failures, data httpstream.Stream
 	for failures == nil || data == nil {

@@ -113,15 +113,28 @@ func (k *Kubelet) syncPod(ctx context.Context, o *corev1.Pod) error {
 	if missing, err := p.volumes.refresh(k, o); err != nil {
 		return err
 	} else if missing != "" {
-		return fmt.Errorf("%s; %w", missing, k.waiting(ctx, o, missing))
+		return fmt.Errorf("%s; %w", missing, k.waiting(ctx, o, "ContainerCreating", missing))
 	}
 	if err := k.begin(p); err != nil {
-		return errors.Join(err, k.waiting(ctx, o, err.Error()))
+		return errors.Join(err, k.waiting(ctx, o, reasonOf(err), err.Error()))
 	}
 	k.mu.Lock()
 	k.pods[name] = p
 	k.mu.Unlock()
 	return k.report(ctx, o, p)
+}
+
+// PullError is that an image cannot be had: what Start returns it for waits with that
+// reason.
+type PullError struct{ Image string }
+
+func (e PullError) Error() string { return fmt.Sprintf("Back-off pulling image %q", e.Image) }
+
+func reasonOf(err error) string {
+	if pull := (PullError{}); errors.As(err, &pull) {
+		return "ImagePullBackOff"
+	}
+	return "ContainerCreating"
 }
 
 // begin starts the container.
@@ -182,12 +195,12 @@ func (k *Kubelet) report(ctx context.Context, o *corev1.Pod, p *pod) error {
 }
 
 // waiting writes the status of a pod whose container cannot start yet.
-func (k *Kubelet) waiting(ctx context.Context, o *corev1.Pod, why string) error {
+func (k *Kubelet) waiting(ctx context.Context, o *corev1.Pod, reason, why string) error {
 	return k.setStatus(ctx, o, corev1.PodStatus{
 		Phase: corev1.PodPending, QOSClass: o.Status.QOSClass, Conditions: podConditions(false),
 		ContainerStatuses: []corev1.ContainerStatus{{
 			Name: o.Spec.Containers[0].Name, Image: o.Spec.Containers[0].Image,
-			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating", Message: why}},
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: why}},
 		}},
 	})
 }

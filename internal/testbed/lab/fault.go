@@ -37,7 +37,9 @@ type Cut struct {
 func (l *Lab) Cut(c Cut) (undo func()) {
 	l.t.Helper()
 	rules := c.rules(c.From, c.To, "dport")
-	if !c.OneWay {
+	// Between any nodes the rules are those of the other direction too, and a packet
+	// that a share of them loses must not be tossed for twice.
+	if !c.OneWay && (c.From != c.To || c.Port != 0) {
 		rules = append(rules, c.rules(c.To, c.From, "sport")...)
 	}
 	return l.fault(l.wire, "bridge", map[string][]string{"forward": append([]string{

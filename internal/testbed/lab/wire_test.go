@@ -135,8 +135,8 @@ func TestLoss(t *testing.T) {
 	l, a, b := pair(t, Spec{})
 	// A flood fits into the receiver's buffer, however late it reads.
 	const sent, rounds = 200, 5
-	for _, percent := range []int{10, 50} {
-		undo := l.Cut(Cut{From: l.Nodes[0], To: l.Nodes[1], OneWay: true, Percent: percent})
+	for _, c := range []Cut{{From: l.Nodes[0], To: l.Nodes[1], OneWay: true, Percent: 10}, {From: l.Nodes[1], To: l.Nodes[0], Percent: 50}, {Percent: 50}} {
+		undo, percent := l.Cut(c), c.Percent
 		there := 0
 		for range rounds {
 			n, _ := flood(t, a, b, cidr.IPv6, sent, 10, 0, 0)
