@@ -203,6 +203,9 @@ func (in *Input) nameCut(r *Reach, v *verdict) string {
 	nodesLost := v.nodePath == snapshot.No || v.nodePath == snapshot.Unknown && tried > 0 && reached == 0
 	switch v.kind {
 	case cutAll:
+		if tried == 0 && v.wantsNodePath() && !in.skips(v) {
+			return ""
+		}
 		return in.nameAll(v, nodesLost)
 	case cutGroups:
 		return in.nameGroups(v)
@@ -248,6 +251,13 @@ func (v *verdict) undecided() bool {
 		told = seldom
 	}
 	return v.nodePath == snapshot.Unknown && v.twins && lasted < wait || v.untold && (lasted < told || v.support.Exchanges < enough)
+}
+
+// wantsNodePath: of one family all pods of other nodes are lost, and whether the nodes'
+// own network carries it decides which of two causes it is. It is tried within seconds.
+func (v *verdict) wantsNodePath() bool {
+	const wait = 15 * time.Second
+	return v.otherWorks && v.nodePath == snapshot.Unknown && !v.noWay && !v.sameNode && v.support.Last.Sub(v.support.First) < wait
 }
 
 func (in *Input) nameAll(v *verdict, nodesLost bool) string {

@@ -235,6 +235,40 @@ func TestRequestsThatArriveRefuteACut(t *testing.T) {
 	}
 }
 
+// One family is down with the nodes' own network, and routes are missing without: until
+// somebody tried a node's own address nothing is said, and not for ever.
+func TestOneFamilyWaitsForTheNodesPath(t *testing.T) {
+	for _, tt := range []struct {
+		lasting int
+		nodes   string
+		want    string
+	}{
+		{8, "", ""},
+		{8, v1alpha1.OutcomeTimeout, FamilyDown},
+		{8, v1alpha1.OutcomeOK, NoRouteBetweenNodes},
+		{30, "", NoRouteBetweenNodes},
+	} {
+		all := lossySights(tt.lasting, false)
+		for _, s := range lossySights(tt.lasting, false) {
+			s.Family, s.Outcome, s.SourceSeen = "IPv6", v1alpha1.OutcomeOK, s.From.IP
+			all = append(all, s)
+		}
+		if tt.nodes != "" {
+			for i := range tt.lasting {
+				all = append(all, sight(float64(i)+0.9, "a", "b", viaNodeIP, "TCP", tt.nodes))
+			}
+		}
+		in := &Input{Snapshot: &snapshot.Snapshot{}, Reach: NewReach(ReachInput{Sightings: all, Nodes: []string{"a", "b", "c", "d"}})}
+		got := ""
+		for _, f := range in.Supported() {
+			got += f.Signature
+		}
+		if got != tt.want {
+			t.Errorf("%d s, nodes %q: %q, want %q", tt.lasting, tt.nodes, got, tt.want)
+		}
+	}
+}
+
 // What a prober claims to have heard counts only near its own exchange.
 func TestHeardIsBounded(t *testing.T) {
 	for text, want := range map[string]int{
