@@ -93,11 +93,22 @@ func onThread(f func() error) error {
 // used anywhere afterwards. What f starts with a go statement is not in it.
 func (s *Space) Do(f func() error) error {
 	return onThread(func() error {
-		if err := netns.Set(s.handle); err != nil {
+		if err := s.enter(); err != nil {
 			return fmt.Errorf("failed to enter %s: %w", s.Name, err)
 		}
 		return f()
 	})
+}
+
+// enter brings this thread into the namespace, unless it is closed: what dials in the
+// background may outlive its lab.
+func (s *Space) enter() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.handle.IsOpen() {
+		return net.ErrClosed
+	}
+	return netns.Set(s.handle)
 }
 
 // DialContext is [net.Dialer.DialContext] from within the namespace. The address is
@@ -168,7 +179,7 @@ func (s *Space) Start(cmd *exec.Cmd) error {
 }
 
 func (s *Space) startHere(cmd *exec.Cmd) error {
-	if err := netns.Set(s.handle); err != nil {
+	if err := s.enter(); err != nil {
 		return err
 	}
 	if file := s.resolver(); file != "" {
@@ -295,5 +306,7 @@ func (s *Space) close() {
 	if s.link != nil {
 		s.link.Close()
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	_ = s.handle.Close()
 }
