@@ -134,9 +134,14 @@ type Finding struct {
 
 // Evidence is one observation or stated value. Kind is config, fact, probe,
 // model, rule, log or history.
+//
+// +kubebuilder:object:generate=true
 type Evidence struct {
-	Kind   string `json:"kind"`
-	Text   string `json:"text"`
+	// +kubebuilder:validation:MaxLength=16
+	Kind string `json:"kind"`
+	// +kubebuilder:validation:MaxLength=500
+	Text string `json:"text"`
+	// +kubebuilder:validation:MaxLength=256
 	Source string `json:"source"`
 }
 

@@ -4,20 +4,33 @@ import "github.com/fluxcd/pkg/apis/meta"
 
 // PullRequestSpec says how pull requests look and how many there may be. It has
 // the fields of Flux's ImageUpdateAutomation where it has the same (spec.git.commit).
+//
+// +kubebuilder:object:generate=true
 type PullRequestSpec struct {
 	// Commit of the change.
 	Commit CommitSpec `json:"commit,omitempty"`
 	// Labels, created when missing. Default: remediation, area/cilium.
+	// +kubebuilder:validation:MaxItems=20
+	// +kubebuilder:validation:items:MaxLength=50
+	// +kubebuilder:validation:items:MinLength=1
 	Labels []string `json:"labels,omitempty"`
 	// Reviewers are logins; ORG/TEAM is a team, where the forge has teams.
+	// +kubebuilder:validation:MaxItems=20
+	// +kubebuilder:validation:items:MaxLength=200
+	// +kubebuilder:validation:items:MinLength=1
 	Reviewers []string `json:"reviewers,omitempty"`
 	// Draft: auto (a draft unless the finding is confirmed), always or never.
+	// +kubebuilder:validation:MaxLength=8
+	// +kubebuilder:validation:XValidation:rule="self in ['auto', 'always', 'never']",message="draft is auto, always or never"
 	Draft string `json:"draft,omitempty"`
 	// Limits of how many, and when none.
 	Limits LimitsSpec `json:"limits,omitempty"`
 }
 
 // CommitSpec is spec.git.commit of Flux's ImageUpdateAutomation.
+//
+// +kubebuilder:object:generate=true
+// +kubebuilder:validation:XValidation:rule="!has(self.method) || self.method != 'API' || !has(self.signingKey)",message="signingKey and method API contradict each other: the forge signs the commits that it makes"
 type CommitSpec struct {
 	// Author of the commit, also its committer. Left out where the forge makes the
 	// commit (method API).
@@ -25,34 +38,50 @@ type CommitSpec struct {
 	// SigningKey names the Secret with git.asc and passphrase, or identity and password.
 	SigningKey *SigningKey `json:"signingKey,omitempty"`
 	// MessageTemplate is a Go template for the message; trailers are added below it.
+	// +kubebuilder:validation:MaxLength=8192
 	MessageTemplate string `json:"messageTemplate,omitempty"`
 	// MessageTemplateValues are given to the template as .Values.
+	// +kubebuilder:validation:MaxProperties=64
 	MessageTemplateValues map[string]string `json:"messageTemplateValues,omitempty"`
 	// SignOff adds Signed-off-by (Developer Certificate of Origin).
 	SignOff bool `json:"signOff,omitempty"`
 	// Method: Push, or API: the forge makes the commit and signs it in its own name
 	// (GitHub with a GitHub App).
+	// +kubebuilder:validation:MaxLength=8
+	// +kubebuilder:validation:XValidation:rule="self in ['Push', 'API']",message="method is Push, or API for commits that GitHub makes"
 	Method string `json:"method,omitempty"`
 }
 
 // CommitUser is a name and an address.
+//
+// +kubebuilder:object:generate=true
 type CommitUser struct {
-	Name  string `json:"name,omitempty"`
+	// +kubebuilder:validation:MaxLength=200
+	Name string `json:"name,omitempty"`
+	// +kubebuilder:validation:MaxLength=254
 	Email string `json:"email,omitempty"`
 }
 
 // SigningKey references a Secret.
+//
+// +kubebuilder:object:generate=true
 type SigningKey struct {
+	// +kubebuilder:validation:XValidation:rule="self.name.size() <= 253 && self.name.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')",message="name is no name of a Secret: small letters, digits, hyphens and dots"
 	SecretRef meta.LocalObjectReference `json:"secretRef,omitempty"`
 }
 
 // LimitsSpec bounds proposals; see remediate/guard.
+//
+// +kubebuilder:object:generate=true
 type LimitsSpec struct {
 	// MaxOpen pull requests at once. Default 1.
+	// +kubebuilder:validation:XValidation:rule="self >= 0 && self <= 1000",message="maxOpen is 0 (no limit) to 1000"
 	MaxOpen *int `json:"maxOpen,omitempty"`
 	// MaxPerDay pull requests opened in 24 hours. Default 5.
+	// +kubebuilder:validation:XValidation:rule="self >= 0 && self <= 1000",message="maxPerDay is 0 (no limit) to 1000"
 	MaxPerDay *int `json:"maxPerDay,omitempty"`
 	// MaxNotReadyPercent of nodes above which nothing is proposed. Default 20.
+	// +kubebuilder:validation:XValidation:rule="self >= 0 && self <= 100",message="maxNotReadyPercent is a percentage, 0 to 100"
 	MaxNotReadyPercent *int `json:"maxNotReadyPercent,omitempty"`
 }
 
