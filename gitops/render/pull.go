@@ -43,8 +43,6 @@ func Pull(ctx context.Context, c source.Chart, cacheDir string) (string, error) 
 // puller holds what tests replace.
 type puller struct {
 	client *http.Client
-	// plainHTTP talks to OCI registries without TLS.
-	plainHTTP bool
 }
 
 var safeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
@@ -260,7 +258,7 @@ func (p puller) fromRegistry(ctx context.Context, c source.Chart) (string, []byt
 		registry.ClientOptHTTPClient(&http.Client{Timeout: p.client.Timeout, Transport: bounded{ctx: ctx, next: transport(p.client)}}),
 		registry.ClientOptCredentialsFile(os.DevNull),
 	}
-	if p.plainHTTP {
+	if c.Insecure {
 		opts = append(opts, registry.ClientOptPlainHTTP())
 	}
 	client, err := registry.NewClient(opts...)
@@ -276,7 +274,7 @@ func (p puller) fromRegistry(ctx context.Context, c source.Chart) (string, []byt
 	if !ok {
 		tags, err := client.Tags(ref)
 		if err != nil {
-			return "", nil, fmt.Errorf("list the tags of %s: %w", ref, err)
+			return "", nil, fmt.Errorf("list the tags of %s: %w", ref, overHTTP(err))
 		}
 		if version, err = choose(c.Version, tags); err != nil {
 			return "", nil, err
@@ -285,12 +283,20 @@ func (p puller) fromRegistry(ctx context.Context, c source.Chart) (string, []byt
 	}
 	pulled, err := client.Pull(ref + ":" + strings.ReplaceAll(tag, "+", "_"))
 	if err != nil {
-		return "", nil, fmt.Errorf("pull %s:%s: %w", ref, tag, err)
+		return "", nil, fmt.Errorf("pull %s:%s: %w", ref, tag, overHTTP(err))
 	}
 	if d := c.Digest; d != "" && pulled.Manifest.Digest != d {
 		return "", nil, fmt.Errorf("%s:%s is %s, the release pins %s", ref, tag, pulled.Manifest.Digest, d)
 	}
 	return version, pulled.Chart.Data, nil
+}
+
+// overHTTP says what to change where a registry speaks no TLS.
+func overHTTP(err error) error {
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		return fmt.Errorf("%w: where that is meant, set spec.insecure: true of the source, for Flux too", err)
+	}
+	return err
 }
 
 func transport(c *http.Client) http.RoundTripper {

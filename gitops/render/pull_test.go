@@ -136,11 +136,13 @@ func TestPull(t *testing.T) {
 		{"digest", source.Chart{Name: "bad", Kind: "HelmRepository", URL: helm.URL + "/charts"}, "", "digest"},
 		{"another chart", source.Chart{Name: "other", Kind: "HelmRepository", URL: helm.URL + "/charts"}, "", `the chart "small"`},
 		{"no URL", source.Chart{Name: "none", Kind: "HelmRepository", URL: helm.URL + "/charts"}, "", "no URL"},
-		{"OCIRepository", source.Chart{Kind: "OCIRepository", URL: registry + "/small", Version: "1.2.3"}, "1.2.3", ""},
-		{"OCIRepository, pinned", source.Chart{Kind: "OCIRepository", URL: registry + "/small", Version: "1.2.3", Digest: pinned}, "1.2.3", ""},
-		{"OCIRepository, pinned to another", source.Chart{Kind: "OCIRepository", URL: registry + "/small", Version: "1.2.3", Digest: "sha256:00"}, "", "the release pins"},
-		{"OCI HelmRepository, range", source.Chart{Kind: "HelmRepository", URL: registry, Version: ">=1.2.0"}, "1.2.3", ""},
-		{"OCI, no such tag", source.Chart{Kind: "OCIRepository", URL: registry + "/small", Version: "3.0.0"}, "", "pull "},
+		{"OCIRepository", source.Chart{Kind: "OCIRepository", Insecure: true, URL: registry + "/small", Version: "1.2.3"}, "1.2.3", ""},
+		{"OCIRepository, pinned", source.Chart{Kind: "OCIRepository", Insecure: true, URL: registry + "/small", Version: "1.2.3", Digest: pinned}, "1.2.3", ""},
+		{"OCIRepository, pinned to another", source.Chart{Kind: "OCIRepository", Insecure: true, URL: registry + "/small", Version: "1.2.3", Digest: "sha256:00"}, "", "the release pins"},
+		{"OCI HelmRepository, range", source.Chart{Kind: "HelmRepository", Insecure: true, URL: registry, Version: ">=1.2.0"}, "1.2.3", ""},
+		{"OCI, no such tag", source.Chart{Kind: "OCIRepository", Insecure: true, URL: registry + "/small", Version: "3.0.0"}, "", "pull "},
+		{"OCIRepository, plain HTTP that nobody asked for", source.Chart{Kind: "OCIRepository", URL: registry + "/small", Version: "1.2.3"}, "", "set spec.insecure: true"},
+		{"OCI HelmRepository, plain HTTP that nobody asked for", source.Chart{Kind: "HelmRepository", URL: registry, Version: ">=1.2.0"}, "", "set spec.insecure: true"},
 		{"Git", source.Chart{Kind: "GitRepository", URL: "https://x", Path: "charts/small"}, "", "directory (charts/small) of the GitRepository"},
 		{"unknown source", source.Chart{Kind: "HelmRepository", Version: "1.2.3"}, "", "not in the repository"},
 		{"bad scheme", source.Chart{Kind: "HelmRepository", URL: "file:///etc"}, "", "not an http address"},
@@ -152,7 +154,7 @@ func TestPull(t *testing.T) {
 				test.chart.Name = "small"
 			}
 			cache := t.TempDir()
-			p := puller{client: http.DefaultClient, plainHTTP: true}
+			p := puller{client: http.DefaultClient}
 			file, err := p.pull(context.Background(), test.chart, cache)
 			if test.err != "" {
 				if !errors.Is(err, ErrNoChart) || !strings.Contains(err.Error(), test.err) || strings.Contains(err.Error(), "hunter2") {

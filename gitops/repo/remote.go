@@ -79,6 +79,8 @@ type CloneOptions struct {
 	Dir string
 	// Branch is the only one that is brought, without history.
 	Branch string
+	// History brings the branch's history too.
+	History bool
 }
 
 // Clone brings the newest commit of one branch. Submodules stay empty. When it
@@ -116,7 +118,7 @@ func (r *Remote) clone(ctx context.Context, o CloneOptions) (cloned, error) {
 	commit, err := within(ctx, func() (*fluxgit.Commit, error) {
 		return client.Clone(ctx, r.URL, repository.CloneConfig{
 			CheckoutStrategy: repository.CheckoutStrategy{Branch: o.Branch},
-			ShallowClone:     true,
+			ShallowClone:     !o.History,
 		})
 	}, nil)
 	if err != nil {

@@ -146,3 +146,28 @@ func TestParentsAreBuiltOnce(t *testing.T) {
 		t.Errorf("%d builds to know who takes variables from the settings", n)
 	}
 }
+
+// Plain HTTP is for OCI registries, and only where the source says so.
+func TestInsecureRegistries(t *testing.T) {
+	helm := func(more string) string {
+		return "---\napiVersion: source.toolkit.fluxcd.io/v1\nkind: HelmRepository\nmetadata: {name: x, namespace: kube-system}\nspec: {" + more + "}\n"
+	}
+	with := func(flag string) string { return strings.Replace(ociCilium, "spec: {", "spec: {"+flag+", ", 1) }
+	for name, tt := range map[string]struct {
+		chart, source string
+		want          bool
+	}{
+		"OCIRepository":                       {refTo("cni"), ociCilium, false},
+		"OCIRepository, insecure":             {refTo("cni"), with("insecure: true"), true},
+		"OCIRepository, secure":               {refTo("cni"), with("insecure: false"), false},
+		"OCI HelmRepository":                  {chartNamed("cilium"), helm("type: oci, url: oci://r.example.com/charts"), false},
+		"OCI HelmRepository, insecure":        {chartNamed("cilium"), helm("type: oci, insecure: true, url: oci://r.example.com/charts"), true},
+		"HelmRepository, where it is nothing": {chartNamed("cilium"), helm("insecure: true, url: https://r.example.com/charts"), false},
+	} {
+		files := map[string]string{"clusters/lab/ks.yaml": entryPoint(""), "net/r.yaml": releaseOf("cni", tt.chart), "net/s.yaml": tt.source}
+		rs, err := List(context.Background(), Options{Root: t.TempDir(), Files: asOverlay(files)})
+		if err != nil || len(rs) != 1 || rs[0].Chart.URL == "" || rs[0].Chart.Insecure != tt.want {
+			t.Errorf("%s: %+v, %v", name, rs, err)
+		}
+	}
+}

@@ -59,6 +59,9 @@ func (r *resolver) fromSource(c Chart, ref map[string]any) Chart {
 		return c
 	}
 	c.URL = stringAt(obj, "spec", "url")
+	if spec, ok := obj["spec"].(map[string]any); ok && strings.HasPrefix(c.URL, "oci://") {
+		c.Insecure = spec["insecure"] == true
+	}
 	if c.Kind == "GitRepository" && c.Version == "" {
 		c.Version = strings.TrimPrefix(stringAt(obj, "spec", "ref", "tag"), "v")
 	}

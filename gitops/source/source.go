@@ -96,6 +96,9 @@ type Chart struct {
 	// URL is that of the source; an oci:// URL of an OCIRepository is the
 	// chart's own, that of a HelmRepository ends before the chart's name.
 	URL string
+	// Insecure: the OCI registry is spoken to over plain HTTP, as spec.insecure of the
+	// source says.
+	Insecure bool
 	// Path is the chart's directory in a GitRepository.
 	Path string
 	// Local is true when Path lies in this repository.

@@ -40,8 +40,8 @@ func New(place forge.Place, a *access.Access) (forge.Forge, error) {
 		owner: place.Owner,
 		name:  place.Name,
 		http:  a.HTTP(),
-		token: a.Token,
-		page:  50,
+		token: a.Token, redact: a.Redact,
+		page: 50,
 	}, nil
 }
 
@@ -51,6 +51,7 @@ type repository struct {
 	base, owner, name string
 	http              *http.Client
 	token             func(context.Context) (string, error)
+	redact            func(string) string
 	// page is how many entries a list is asked for at once; servers give at most 50
 	// unless MAX_RESPONSE_ITEMS says otherwise.
 	page int
@@ -76,7 +77,7 @@ func (r *repository) client(ctx context.Context, op string) (*sdk.Client, error)
 	c, err := sdk.NewClient(r.base, sdk.SetGiteaVersion(""), sdk.SetHTTPClient(r.http), sdk.SetToken(token),
 		sdk.SetContext(ctx), sdk.SetUserAgent("remediate"))
 	if err != nil {
-		return nil, failed(op, nil, err)
+		return nil, r.failed(op, nil, err)
 	}
 	return c, nil
 }
@@ -106,20 +107,20 @@ func (r *repository) get(ctx context.Context, op, path string, out any) error {
 	address := r.base + "/api/v1/repos/" + url.PathEscape(r.owner) + "/" + url.PathEscape(r.name) + path
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return failed(op, nil, err)
+		return r.failed(op, nil, err)
 	}
 	req.Header.Set("Authorization", "token "+token)
 	req.Header.Set("User-Agent", "remediate")
 	resp, err := r.http.Do(req)
 	if err != nil {
-		return failed(op, nil, err)
+		return r.failed(op, nil, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return failed(op, resp, errors.New("unknown API error"))
+		return r.failed(op, resp, errors.New("unknown API error"))
 	}
 	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
-		return failed(op, resp, fmt.Errorf("read the answer: %w", err))
+		return r.failed(op, resp, fmt.Errorf("read the answer: %w", err))
 	}
 	return nil
 }
@@ -133,8 +134,8 @@ func answer(resp *sdk.Response) *http.Response {
 }
 
 // failed makes an error of an answer, refined by Gitea's words.
-func failed(op string, resp *http.Response, err error) *forge.Error {
-	message := err.Error()
+func (r *repository) failed(op string, resp *http.Response, err error) *forge.Error {
+	message := r.redact(err.Error())
 	// What the SDK says of an answer that is not Gitea's repeats the request.
 	if strings.HasPrefix(message, "unknown API error") {
 		message = ""
@@ -200,7 +201,7 @@ func (r *repository) login(c *sdk.Client, op string) (string, error) {
 	if r.me == "" {
 		me, resp, err := c.GetMyUserInfo()
 		if err != nil {
-			return "", failed(op, answer(resp), err)
+			return "", r.failed(op, answer(resp), err)
 		}
 		r.me = me.UserName
 	}

@@ -328,7 +328,7 @@ func fake(t *testing.T, h http.HandlerFunc) *repository {
 	t.Helper()
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
-	return &repository{base: s.URL, owner: "o", name: "n", http: s.Client(), page: 50,
+	return &repository{base: s.URL, owner: "o", name: "n", http: s.Client(), page: 50, redact: func(s string) string { return s },
 		token: func(context.Context) (string, error) { return "sesame-sesame", nil }}
 }
 

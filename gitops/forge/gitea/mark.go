@@ -49,7 +49,7 @@ func (r *repository) addLabels(c *sdk.Client, op string, number int, labels []st
 		return warnings, err
 	}
 	if _, resp, err := c.AddIssueLabels(r.owner, r.name, int64(number), sdk.IssueLabelsOption{Labels: ids}); err != nil {
-		return warning(warnings, failed(op, answer(resp), err))
+		return warning(warnings, r.failed(op, answer(resp), err))
 	}
 	return warnings, nil
 }
@@ -83,7 +83,7 @@ func (r *repository) labels(c *sdk.Client, op string, names []string) (ids []int
 		}
 		l, resp, err := c.CreateLabel(r.owner, r.name, sdk.CreateLabelOption{Name: name, Color: labelColor})
 		if err != nil {
-			if warnings, err = warning(warnings, failed(op, answer(resp), err)); err != nil {
+			if warnings, err = warning(warnings, r.failed(op, answer(resp), err)); err != nil {
 				return nil, warnings, err
 			}
 			continue
@@ -113,7 +113,7 @@ func (r *repository) settle(c *sdk.Client, op string, made map[string]int64) (ma
 	for name, id := range made {
 		if older, ok := have[name]; ok && older < id {
 			if resp, err := c.DeleteLabel(r.owner, r.name, id); err != nil && (resp == nil || resp.StatusCode != 404) {
-				return nil, failed(op, answer(resp), err)
+				return nil, r.failed(op, answer(resp), err)
 			}
 		}
 	}
@@ -127,7 +127,7 @@ func (r *repository) labelIDs(c *sdk.Client, op string) (map[string]int64, error
 	err := pages(func(page int) (*sdk.Response, error) {
 		some, resp, err := c.ListRepoLabels(r.owner, r.name, sdk.ListLabelsOptions{ListOptions: r.list(page)})
 		if err != nil {
-			return nil, failed(op, answer(resp), err)
+			return nil, r.failed(op, answer(resp), err)
 		}
 		for _, l := range some {
 			if l == nil {
@@ -151,7 +151,7 @@ func (r *repository) askReviews(c *sdk.Client, number int, reviewers []string) (
 			ask = sdk.PullReviewRequestOptions{TeamReviewers: []string{team}}
 		}
 		if resp, err := c.CreateReviewRequests(r.owner, r.name, int64(number), ask); err != nil {
-			if warnings, err = warning(warnings, noReviewer(failed(op, answer(resp), err))); err != nil {
+			if warnings, err = warning(warnings, noReviewer(r.failed(op, answer(resp), err))); err != nil {
 				return warnings, err
 			}
 		}

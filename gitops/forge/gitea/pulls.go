@@ -96,7 +96,7 @@ func (r *repository) each(c *sdk.Client, op string, state sdk.StateType, use fun
 	return pages(func(page int) (*sdk.Response, error) {
 		some, resp, err := c.ListRepoPullRequests(r.owner, r.name, sdk.ListPullRequestsOptions{ListOptions: r.list(page), State: state})
 		if err != nil {
-			return nil, failed(op, answer(resp), err)
+			return nil, r.failed(op, answer(resp), err)
 		}
 		more := true
 		for _, p := range some {
@@ -114,7 +114,7 @@ func (r *repository) each(c *sdk.Client, op string, state sdk.StateType, use fun
 func (r *repository) pull(c *sdk.Client, op string, number int) (forge.PullRequest, error) {
 	p, resp, err := c.GetPullRequest(r.owner, r.name, int64(number))
 	if err != nil {
-		return forge.PullRequest{}, failed(op, answer(resp), err)
+		return forge.PullRequest{}, r.failed(op, answer(resp), err)
 	}
 	return readable(op, p)
 }
@@ -154,7 +154,7 @@ func (r *repository) Open(ctx context.Context, q forge.Request) (forge.PullReque
 		Head: q.Branch, Base: q.Base, Title: title, Body: q.Body, Labels: labels,
 	})
 	if err != nil {
-		return forge.PullRequest{}, failed(op, answer(resp), err)
+		return forge.PullRequest{}, r.failed(op, answer(resp), err)
 	}
 	return readable(op, p)
 }
@@ -162,7 +162,7 @@ func (r *repository) Open(ctx context.Context, q forge.Request) (forge.PullReque
 func (r *repository) differ(c *sdk.Client, op string, q forge.Request) error {
 	d, resp, err := c.CompareCommits(r.owner, r.name, q.Base, q.Branch)
 	if err != nil {
-		e := failed(op, answer(resp), err)
+		e := r.failed(op, answer(resp), err)
 		if e.Kind == forge.NotFound {
 			e.Hint = fmt.Sprintf("check that the branches %q and %q exist; a private repository also answers so when the token has no right to see it", q.Base, q.Branch)
 		}
@@ -203,7 +203,7 @@ func (r *repository) Edit(ctx context.Context, pr forge.PullRequest, e forge.Edi
 	}
 	p, resp, err := c.EditPullRequest(r.owner, r.name, int64(pr.Number), change)
 	if err != nil {
-		return pr, failed(op, answer(resp), err)
+		return pr, r.failed(op, answer(resp), err)
 	}
 	return readable(op, p)
 }
@@ -216,7 +216,7 @@ func (r *repository) retitle(c *sdk.Client, op string, number int, title string)
 	}
 	p, resp, err := c.GetPullRequest(r.owner, r.name, int64(number))
 	if err != nil {
-		return "", failed(op, answer(resp), err)
+		return "", r.failed(op, answer(resp), err)
 	}
 	prefix, _, draft := cutDraft(p.Title, p.Draft)
 	if draft && prefix == "" {
@@ -326,7 +326,7 @@ func (r *repository) Files(ctx context.Context, pr forge.PullRequest) (paths []s
 	err = pages(func(page int) (*sdk.Response, error) {
 		files, resp, err := c.ListPullRequestFiles(r.owner, r.name, int64(pr.Number), sdk.ListPullRequestFilesOptions{ListOptions: r.list(page)})
 		if err != nil {
-			return nil, failed(op, answer(resp), err)
+			return nil, r.failed(op, answer(resp), err)
 		}
 		for _, f := range files {
 			if f == nil {
@@ -356,7 +356,7 @@ func (r *repository) Read(ctx context.Context, pr forge.PullRequest, path string
 	case resp != nil && resp.StatusCode == http.StatusNotFound:
 		return nil, false, nil
 	}
-	return nil, false, failed(op, answer(resp), err)
+	return nil, false, r.failed(op, answer(resp), err)
 }
 
 // Repository asks once.
@@ -368,7 +368,7 @@ func (r *repository) Repository(ctx context.Context) (forge.Repository, error) {
 	}
 	repo, resp, err := c.GetRepo(r.owner, r.name)
 	if err != nil {
-		return forge.Repository{}, failed(op, answer(resp), err)
+		return forge.Repository{}, r.failed(op, answer(resp), err)
 	}
 	return forge.Repository{
 		Name: repo.FullName, DefaultBranch: repo.DefaultBranch, Archived: repo.Archived,

@@ -51,7 +51,7 @@ func (r *repository) comments(c *sdk.Client, op string, number int) (all []*sdk.
 	for page := 1; ; page++ {
 		some, resp, err := c.ListIssueComments(r.owner, r.name, int64(number), sdk.ListIssueCommentOptions{ListOptions: r.list(page)})
 		if err != nil {
-			return nil, failed(op, answer(resp), err)
+			return nil, r.failed(op, answer(resp), err)
 		}
 		before := len(all)
 		for _, one := range some {
@@ -102,7 +102,7 @@ func (r *repository) Comment(ctx context.Context, pr forge.PullRequest, id, text
 		done, resp, err = c.EditIssueComment(r.owner, r.name, number, sdk.EditIssueCommentOption{Body: text})
 	}
 	if err != nil {
-		return forge.Comment{}, failed(op, answer(resp), err)
+		return forge.Comment{}, r.failed(op, answer(resp), err)
 	}
 	return comment(done), nil
 }
@@ -125,7 +125,7 @@ func (r *repository) CanWrite(ctx context.Context, user string) (bool, error) {
 	if err == nil {
 		return rights != nil && mayWrite(string(rights.Permission)), nil
 	}
-	switch e := failed(op, answer(resp), err); {
+	switch e := r.failed(op, answer(resp), err); {
 	case e.Kind == forge.NotFound:
 		return false, nil
 	case e.Kind != forge.Forbidden || strings.Contains(e.Error(), "scope"):
@@ -133,7 +133,7 @@ func (r *repository) CanWrite(ctx context.Context, user string) (bool, error) {
 	}
 	people, resp, err := c.GetAssignees(r.owner, r.name)
 	if err != nil {
-		return false, failed(op, answer(resp), err)
+		return false, r.failed(op, answer(resp), err)
 	}
 	if !slices.ContainsFunc(people, func(u *sdk.User) bool { return u != nil && strings.EqualFold(u.UserName, user) }) {
 		return false, nil
@@ -152,7 +152,7 @@ func (r *repository) teamsWrite(c *sdk.Client, op string) (bool, error) {
 		return true, nil // no organization's, so no teams
 	}
 	if err != nil {
-		return false, failed(op, answer(resp), err)
+		return false, r.failed(op, answer(resp), err)
 	}
 	for _, team := range teams {
 		if team == nil || !mayWrite(string(team.Permission)) && !mayWrite(team.UnitsMap["repo.code"]) {
