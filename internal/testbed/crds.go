@@ -52,12 +52,18 @@ func moduleFiles(t testing.TB, module, pattern string) []string {
 // InstallCRDs creates what [CRDs] lists and waits until the server serves them.
 func InstallCRDs(t testing.TB, cfg *rest.Config) {
 	t.Helper()
+	InstallCRDFiles(t, cfg, CRDs(t)...)
+}
+
+// InstallCRDFiles does the same with other definitions.
+func InstallCRDFiles(t testing.TB, cfg *rest.Config, files ...string) {
+	t.Helper()
 	l, err := newLoader(t, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var names []*unstructured.Unstructured
-	for _, path := range CRDs(t) {
+	for _, path := range files {
 		for _, o := range Objects(t, path) {
 			if err := l.create(o); err != nil {
 				t.Fatal(err)

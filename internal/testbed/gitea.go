@@ -45,8 +45,6 @@ func StartGitea(t testing.TB, dir string) (*Gitea, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A port that was free may be taken by the time that it is used.
-	const attempts = 3
 	for range attempts {
 		var g *Gitea
 		if g, err = startGitea(dir, binary, static); err == nil {

@@ -33,6 +33,9 @@ func moduleDir(t testing.TB, module string, env ...string) (string, error) {
 	return mod.Dir, nil
 }
 
+// Checkout is the root of the source tree, with the examples in it.
+func Checkout() (string, error) { return checkout() }
+
 // checkout is the root of the source tree. A binary that was built without paths
 // finds it above the folder that the test runs in.
 func checkout() (string, error) {

@@ -26,7 +26,10 @@ import (
 type Server struct {
 	// Config is an administrator's. Tests take other users by impersonation.
 	Config *rest.Config
+	// Etcd is the address of the store, http://127.0.0.1:PORT.
+	Etcd string
 
+	dir       string
 	processes []*process
 }
 
@@ -43,8 +46,6 @@ func APIServer(t testing.TB, flags ...string) *rest.Config {
 func Start(t testing.TB, flags ...string) *Server {
 	t.Helper()
 	etcd, apiserver := Tool(t, "etcd"), Tool(t, "kube-apiserver")
-	// A port that was free may be taken by the time that it is used.
-	const attempts = 3
 	var err error
 	for range attempts {
 		var s *Server
@@ -73,16 +74,20 @@ func (s *Server) Stop() error {
 // Freeze halts the API server as an overloaded machine does: it takes
 // connections and does not answer. [Server.Stop] ends it all the same.
 func (s *Server) Freeze() error {
-	return s.processes[len(s.processes)-1].freeze()
+	return s.processes[1].freeze()
 }
+
+// attempts to start a server: a port that was free may be taken by the time that
+// it is used.
+const attempts = 3
 
 // readyWithin is how long the server may take on a busy machine.
 const readyWithin = 2 * time.Minute
 
 func start(dir, etcdBinary, apiserverBinary string, flags []string) (*Server, error) {
-	s := &Server{}
+	s := &Server{dir: dir}
 	etcdURL, err := s.etcd(dir, etcdBinary)
-	if err == nil {
+	if s.Etcd = etcdURL; err == nil {
 		err = s.apiserver(dir, apiserverBinary, etcdURL, flags)
 	}
 	if err != nil {
@@ -107,7 +112,7 @@ func (s *Server) etcd(dir, binary string) (url string, err error) {
 	address := "127.0.0.1:" + strconv.Itoa(ports[0])
 	url, peers := "http://"+address, "http://127.0.0.1:"+strconv.Itoa(ports[1])
 	p, err := s.run(dir, binary,
-		"--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level", "warn",
+		"--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level", "warn", "--quota-backend-bytes", "8589934592",
 		"--listen-client-urls", url, "--advertise-client-urls", url,
 		"--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", "default="+peers)
 	if err != nil {

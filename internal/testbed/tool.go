@@ -32,23 +32,32 @@ type component struct {
 	tags string
 }
 
+// toolNames are the components that Tool builds, the longest builds first.
+func toolNames() []string {
+	return []string{"kube-apiserver", "kube-controller-manager", "gitea", "helm-controller", "source-controller", "kustomize-controller", "etcd"}
+}
+
 func componentNamed(name string) (component, bool) {
 	switch name {
 	case "etcd":
 		return component{module: "etcd", pkg: "go.etcd.io/etcd/server/v3"}, true
 	case "kube-apiserver":
 		return component{module: "k8s", pkg: "k8s.io/kubernetes/cmd/kube-apiserver", kubernetes: true}, true
+	case "kube-controller-manager":
+		return component{module: "k8s", pkg: "k8s.io/kubernetes/cmd/kube-controller-manager", kubernetes: true}, true
+	case "source-controller", "kustomize-controller", "helm-controller":
+		return component{module: "flux", pkg: "github.com/fluxcd/" + name}, true
 	case "gitea":
 		return component{module: "gitea", pkg: "code.gitea.io/gitea", cgo: true, tags: "sqlite,sqlite_unlock_notify"}, true
 	}
 	return component{}, false
 }
 
-// Tool returns the path of a server's binary: "etcd", "kube-apiserver" or
-// "gitea", which takes a C compiler. It is built once and kept below the user's cache folder ($XDG_CACHE_HOME or
-// $HOME/.cache), in remediate/tools/KEY, where KEY is the sha256 of all that
-// goes into the build. Test processes that want the same one wait for each
-// other.
+// Tool returns the path of a server's binary, which is one of toolNames; "gitea"
+// takes a C compiler. It is built once and
+// kept below the user's cache folder ($XDG_CACHE_HOME or $HOME/.cache), in
+// remediate/tools/KEY, where KEY is the sha256 of all that goes into the build.
+// Test processes that want the same one wait for each other.
 //
 // The test fails when it cannot be built, or not within the test's time limit;
 // what was compiled until then is kept, so that the next run goes on from there.
@@ -64,7 +73,7 @@ func Tool(t testing.TB, name string) string {
 func tool(t testing.TB, name string) (string, error) {
 	c, ok := componentNamed(name)
 	if !ok {
-		return "", errors.New("no such component: there are etcd, kube-apiserver and gitea")
+		return "", errors.New("no such component: there are " + strings.Join(toolNames(), ", "))
 	}
 	root, err := checkout()
 	if err != nil {

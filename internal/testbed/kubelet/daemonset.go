@@ -43,6 +43,11 @@ func (k *Kubelet) daemonSets() []*appsv1.DaemonSet {
 // sync brings the cluster one step nearer to what it should be.
 func (k *Kubelet) sync(ctx context.Context) {
 	pods := listed[*corev1.Pod](k.stores.pods)
+	if k.opts.ControllerManager {
+		k.schedule(ctx, pods)
+		k.syncPods(ctx, pods)
+		return
+	}
 	for _, d := range k.daemonSets() {
 		about := "DaemonSet " + d.Namespace + "/" + d.Name
 		k.note(about, k.syncDaemonSet(ctx, d, pods))

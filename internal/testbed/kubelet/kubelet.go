@@ -4,8 +4,8 @@
 // when their objects change, starts the containers by a function that the test
 // gives, and serves their logs to the API server's pod log subresource.
 //
-// What it does not do: images, probes of pods, taints, resources, several containers
-// in a pod.
+// What it does not do: images, probes of pods, taints, resources. Of the containers
+// of a pod only the first is started; init containers are said to have finished.
 package kubelet
 
 import (
@@ -32,11 +32,18 @@ import (
 type Options struct {
 	// Namespaces whose DaemonSets are run.
 	Namespaces []string
+	// ControllerManager: a kube-controller-manager runs beside, which makes and
+	// deletes pods. The stand-in then gives pods to nodes, as the scheduler does,
+	// and runs those of every owner.
+	ControllerManager bool
 	// Start runs the container of a pod and returns how it is ended and the pod's
 	// addresses. dir is what the container sees as its root: a volume mounted at
 	// /etc/x is dir/etc/x. stdout is its log. Stop is called once; nothing may be
 	// written after it returned. Nil runs nothing and gives no address.
 	Start func(pod *corev1.Pod, dir string, stdout io.Writer) (stop func(), ips []netip.Addr, err error)
+	// Mounts says whether a pod gets its volumes; nil gives every pod its own. One
+	// without them may have volumes of any kind, and nothing is waited for.
+	Mounts func(pod *corev1.Pod) bool
 	// LogSize is the number of bytes at which a log file is rotated; 10 MiB, as
 	// the kubelet's containerLogMaxSize.
 	LogSize int

@@ -38,18 +38,35 @@ func (k *Kubelet) register(ctx context.Context, n Node) error {
 		o.Spec.PodCIDRs = append(o.Spec.PodCIDRs, p.String())
 		o.Spec.PodCIDR = o.Spec.PodCIDRs[0]
 	}
-	o, err := k.kube.CoreV1().Nodes().Create(ctx, o, metav1.CreateOptions{})
-	if err != nil {
+	nodes := k.kube.CoreV1().Nodes()
+	if _, err := nodes.Create(ctx, o, metav1.CreateOptions{}); err != nil {
 		return err
 	}
-	o.Status.DaemonEndpoints.KubeletEndpoint.Port = int32(k.port)
-	o.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: "127.0.0.1"}}
+	// Controllers write to a node as soon as they see it.
+	return retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		o, err := nodes.Get(ctx, n.Name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		// Admission marks new nodes as not ready, and nobody else would undo it.
+		o.Spec.Taints = nil
+		if o, err = nodes.Update(ctx, o, metav1.UpdateOptions{}); err != nil {
+			return err
+		}
+		o.Status = k.statusOf(n)
+		_, err = nodes.UpdateStatus(ctx, o, metav1.UpdateOptions{})
+		return err
+	})
+}
+
+func (k *Kubelet) statusOf(n Node) (s corev1.NodeStatus) {
+	s.DaemonEndpoints.KubeletEndpoint.Port = int32(k.port)
+	s.Addresses = []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: "127.0.0.1"}}
 	for _, a := range n.Addresses {
-		o.Status.Addresses = append(o.Status.Addresses, corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: a.String()})
+		s.Addresses = append(s.Addresses, corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: a.String()})
 	}
-	o.Status.Conditions = []corev1.NodeCondition{readyCondition(true)}
-	_, err = k.kube.CoreV1().Nodes().UpdateStatus(ctx, o, metav1.UpdateOptions{})
-	return err
+	s.Conditions = []corev1.NodeCondition{readyCondition(true)}
+	return s
 }
 
 func readyCondition(ready bool) corev1.NodeCondition {

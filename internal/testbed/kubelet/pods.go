@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -102,7 +103,7 @@ func (k *Kubelet) syncPod(ctx context.Context, o *corev1.Pod) error {
 		return k.remove(ctx, o, p)
 	}
 	if p != nil && p.uid == o.UID {
-		_, err := p.volumes.refresh(k, o)
+		_, err := k.mount(p, o)
 		return errors.Join(err, k.report(ctx, o, p))
 	}
 	if p != nil {
@@ -110,18 +111,28 @@ func (k *Kubelet) syncPod(ctx context.Context, o *corev1.Pod) error {
 	}
 	dir := filepath.Join(k.dir, string(o.UID))
 	p = &pod{uid: o.UID, object: o.DeepCopy(), node: o.Spec.NodeName, dir: dir, volumes: newVolumes(dir), started: time.Now()}
-	if missing, err := p.volumes.refresh(k, o); err != nil {
+	if missing, err := k.mount(p, o); err != nil {
 		return err
 	} else if missing != "" {
 		return fmt.Errorf("%s; %w", missing, k.waiting(ctx, o, "ContainerCreating", missing))
 	}
 	if err := k.begin(p); err != nil {
+		if c, ok := errors.AsType[*Crash](err); ok {
+			return errors.Join(err, k.crashed(ctx, o, c))
+		}
 		return errors.Join(err, k.waiting(ctx, o, reasonOf(err), err.Error()))
 	}
 	k.mu.Lock()
 	k.pods[name] = p
 	k.mu.Unlock()
 	return k.report(ctx, o, p)
+}
+
+func (k *Kubelet) mount(p *pod, o *corev1.Pod) (missing string, err error) {
+	if k.opts.Mounts != nil && !k.opts.Mounts(o) {
+		return "", nil
+	}
+	return p.volumes.refresh(k, o)
 }
 
 // PullError is that an image cannot be had: what Start returns it for waits with that
@@ -176,11 +187,14 @@ func (k *Kubelet) report(ctx context.Context, o *corev1.Pod, p *pod) error {
 	s := corev1.PodStatus{
 		Phase: corev1.PodRunning, QOSClass: o.Status.QOSClass, StartTime: o.Status.StartTime,
 		Conditions: podConditions(true),
-		ContainerStatuses: []corev1.ContainerStatus{{
-			Name: o.Spec.Containers[0].Name, Image: o.Spec.Containers[0].Image, ImageID: o.Spec.Containers[0].Image,
-			Ready: true, Started: new(true), RestartCount: p.restarts,
-			State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(p.started.Truncate(time.Second))}},
-		}},
+	}
+	at := metav1.NewTime(p.started.Truncate(time.Second))
+	s.InitContainerStatuses = initialized(o, at)
+	for _, c := range o.Spec.Containers {
+		s.ContainerStatuses = append(s.ContainerStatuses, corev1.ContainerStatus{
+			Name: c.Name, Image: c.Image, ImageID: c.Image, Ready: true, Started: new(true), RestartCount: p.restarts,
+			State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at}},
+		})
 	}
 	for _, ip := range p.ips {
 		s.PodIPs = append(s.PodIPs, corev1.PodIP{IP: ip.String()})
@@ -205,6 +219,42 @@ func (k *Kubelet) waiting(ctx context.Context, o *corev1.Pod, reason, why string
 	})
 }
 
+// Crash is what [Options.Start] returns for a container that starts and ends at once,
+// with code 1. It is tried again.
+type Crash struct{ Message string }
+
+func (c *Crash) Error() string { return "the container ended: " + c.Message }
+
+// crashed writes the status of a pod whose container ends whenever it starts. Its
+// times are those of the pod, as it would differ at each attempt.
+func (k *Kubelet) crashed(ctx context.Context, o *corev1.Pod, c *Crash) error {
+	s := corev1.PodStatus{
+		Phase: corev1.PodRunning, QOSClass: o.Status.QOSClass, Conditions: podConditions(false), StartTime: &o.CreationTimestamp,
+		InitContainerStatuses: initialized(o, o.CreationTimestamp),
+	}
+	for _, container := range o.Spec.Containers {
+		s.ContainerStatuses = append(s.ContainerStatuses, corev1.ContainerStatus{
+			Name: container.Name, Image: container.Image, ImageID: container.Image, RestartCount: 1, Started: new(false),
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: "back-off restarting failed container"}},
+			LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+				ExitCode: 1, Reason: "Error", Message: c.Message, StartedAt: o.CreationTimestamp, FinishedAt: o.CreationTimestamp,
+			}},
+		})
+	}
+	return k.setStatus(ctx, o, s)
+}
+
+// initialized are the statuses of init containers that have done their work.
+func initialized(o *corev1.Pod, at metav1.Time) (out []corev1.ContainerStatus) {
+	for _, c := range o.Spec.InitContainers {
+		out = append(out, corev1.ContainerStatus{
+			Name: c.Name, Image: c.Image, ImageID: c.Image, Ready: true, Started: new(false),
+			State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Completed", StartedAt: at, FinishedAt: at}},
+		})
+	}
+	return out
+}
+
 func (k *Kubelet) setStatus(ctx context.Context, o *corev1.Pod, s corev1.PodStatus) error {
 	if same, err := sameStatus(o.Status, s); err != nil || same {
 		return err
@@ -222,10 +272,17 @@ func sameStatus(have, want corev1.PodStatus) (bool, error) {
 	have.HostIP, have.HostIPs, have.ObservedGeneration = "", nil, 0
 	have.Resources, have.AllocatedResources = nil, nil
 	have.Conditions, want.Conditions = bare(have.Conditions), bare(want.Conditions)
-	for i := range have.ContainerStatuses {
-		have.ContainerStatuses[i].LastTerminationState = corev1.ContainerState{}
-	}
+	have.ContainerStatuses, want.ContainerStatuses = present(have.ContainerStatuses), present(want.ContainerStatuses)
 	return sameJSON(have, want)
+}
+
+// present leaves out how containers ended before.
+func present(in []corev1.ContainerStatus) []corev1.ContainerStatus {
+	out := slices.Clone(in)
+	for i := range out {
+		out[i].LastTerminationState = corev1.ContainerState{}
+	}
+	return out
 }
 
 func bare(in []corev1.PodCondition) []corev1.PodCondition {
