@@ -23,6 +23,7 @@ import (
 // A healthy cluster: every pair is tried and well, nothing is confirmed, nothing
 // stays behind.
 func TestDetectHealthy(t *testing.T) {
+	t.Parallel()
 	b := newProbed(t, 3)
 	before := b.objects(t)
 	opts := b.options()
@@ -63,6 +64,7 @@ func TestDetectHealthy(t *testing.T) {
 // The incident, with probes that are installed: the matrix tells who is seen as
 // whom, and the run leaves the installation alone.
 func TestDetectIncidentWithInstalledProbes(t *testing.T) {
+	t.Parallel()
 	b := newProbed(t, 3)
 	b.is(masquerades)
 	client, err := deploy.New(b.cfg)
@@ -95,6 +97,7 @@ func TestDetectIncidentWithInstalledProbes(t *testing.T) {
 
 // However a run ends, nothing of it stays behind.
 func TestDetectLeavesNothing(t *testing.T) {
+	t.Parallel()
 	b := newProbed(t, 2)
 	before := b.objects(t)
 	tests := []struct {
@@ -135,6 +138,7 @@ func TestDetectLeavesNothing(t *testing.T) {
 
 // A second interrupt ends the removal, and says how to finish it.
 func TestDetectAbandoned(t *testing.T) {
+	t.Parallel()
 	b := newProbed(t, 1)
 	abandon := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -156,6 +160,7 @@ func TestDetectAbandoned(t *testing.T) {
 
 // What a killed run left is offered for removal, and taken away when wanted.
 func TestDetectLeftovers(t *testing.T) {
+	t.Parallel()
 	b := newProbed(t, 1)
 	before := b.objects(t)
 	client, err := deploy.New(b.cfg)
@@ -191,6 +196,7 @@ func TestDetectLeftovers(t *testing.T) {
 
 // What stands in the way is named, and nothing is made in vain or left.
 func TestDetectErrors(t *testing.T) {
+	t.Parallel()
 	b := newProbed(t, 1)
 	before := b.objects(t)
 	tests := []struct {

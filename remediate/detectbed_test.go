@@ -20,7 +20,6 @@ import (
 	"github.com/remediate-dev/remediate/detect/deploy"
 	"github.com/remediate-dev/remediate/detect/mesh"
 	"github.com/remediate-dev/remediate/detect/probe"
-	"github.com/remediate-dev/remediate/internal/testbed"
 	"github.com/remediate-dev/remediate/internal/testbed/kubelet"
 )
 
@@ -42,7 +41,7 @@ const probeNamespace = "probes"
 
 func newProbed(t *testing.T, nodes int) *probed {
 	t.Helper()
-	b := &probed{cfg: testbed.APIServer(t), network: func(mesh.Check, *v1alpha1.Observation) {}}
+	b := &probed{cfg: servers.APIServer(t), network: func(mesh.Check, *v1alpha1.Observation) {}}
 	fast := rest.CopyConfig(b.cfg)
 	fast.QPS, fast.Burst = 200, 400
 	kube, err := kubernetes.NewForConfig(fast)

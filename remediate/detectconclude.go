@@ -103,23 +103,40 @@ func (p *probing) unchecked(suppressed []v1alpha1.Finding) {
 	}
 }
 
-// grids are the matrices of what was heard.
-func (l *listener) grids(members mesh.Membership) []report.Grid {
-	observations := l.matrix.Observations()
-	covered := l.covered()
+// mostInGrid bounds the nodes of a matrix: nobody reads a larger one, and that of
+// 5,000 nodes has 25 million cells.
+const mostInGrid = 500
+
+// gridNodes are the members in natural order; of too many those that most is said of.
+func gridNodes(members mesh.Membership, observations []v1alpha1.Observation) []string {
+	said := map[string]int{}
+	for _, o := range observations {
+		said[o.From.Node]++
+		said[o.To.Node]++
+	}
 	var nodes []string
 	for _, m := range members.Members {
 		nodes = append(nodes, m.Node)
 	}
+	slices.SortFunc(nodes, func(a, b string) int { return cmp.Or(cmp.Compare(said[b], said[a]), natural.Compare(a, b)) })
+	nodes = nodes[:min(len(nodes), mostInGrid)]
 	slices.SortFunc(nodes, natural.Compare)
+	return nodes
+}
+
+// grids are the matrices of what was heard.
+func (l *listener) grids(members mesh.Membership) []report.Grid {
+	observations := l.matrix.Observations()
+	nodes := gridNodes(members, observations)
+	covered := l.covered(nodes)
 	var out []report.Grid
 	for _, family := range []string{cidr.IPv6, cidr.IPv4} {
 		if !hasFamily(members, family) {
 			continue
 		}
-		pods := cells(observations, covered, family, func(o v1alpha1.Observation) bool { return !o.HostNetwork && o.Via == mesh.ViaPodIP })
+		pods := cells(observations, covered, family, fromPods)
 		out = append(out, square(podTitle(family), nodes, pods))
-		host := cells(observations, covered, family, func(o v1alpha1.Observation) bool { return o.Via == mesh.ViaNodeIP })
+		host := cells(observations, covered, family, toNodes)
 		if g := square(family+" · to the nodes' own network", nodes, host); g.Bad() {
 			out = append(out, g)
 		}
@@ -147,27 +164,35 @@ type nodePair struct{ from, to, family string }
 // covered are the pairs that the ring brought together while their probers were
 // heard, whatever became of it: a healthy exchange is counted and not told. A probe
 // acts by its own clock, and so do its lines.
-func (l *listener) covered() map[nodePair]bool {
+func (l *listener) covered(nodes []string) map[nodePair]bool {
 	rings := map[string]*mesh.Ring{}
 	for hash, m := range l.known {
 		rings[hash] = mesh.NewRing(m)
 	}
+	among := map[string]bool{}
+	for _, n := range nodes {
+		among[n] = true
+	}
 	out := map[nodePair]bool{}
 	for _, h := range l.heard {
 		for _, s := range h.spans {
-			if ring := rings[s.members]; ring != nil {
-				s.cover(ring, h.target, out)
+			if ring := rings[s.members]; ring != nil && among[h.target.Node] && !h.target.HostNetwork {
+				s.cover(ring, h.target, among, out)
 			}
 		}
 	}
 	return out
 }
 
-func (s span) cover(ring *mesh.Ring, t collect.Target, out map[nodePair]bool) {
+// cover adds the pairs of a span. What is older than the time that covers all pairs
+// adds none.
+func (s span) cover(ring *mesh.Ring, t collect.Target, among map[string]bool, out map[nodePair]bool) {
 	plan := ring.Plan(mesh.Self{Namespace: t.Namespace, Pod: t.Pod, Node: t.Node, IPs: t.IPs, HostNetwork: t.HostNetwork})
-	for slot := mesh.SlotAt(s.first); slot < mesh.SlotAt(s.last); slot++ {
+	end := mesh.SlotAt(s.last)
+	enough := int64((mesh.KindsCoverTime(ring.Len()) + mesh.Round) / mesh.Slot)
+	for slot := max(mesh.SlotAt(s.first), end-enough); slot < end; slot++ {
 		turn := plan.At(slot)
-		if turn.Idle() || turn.NotChecked != "" || turn.Check.To.Node == "" || turn.Check.Via != mesh.ViaPodIP || t.HostNetwork {
+		if turn.Idle() || turn.NotChecked != "" || !among[turn.Check.To.Node] || turn.Check.Via != mesh.ViaPodIP {
 			continue
 		}
 		out[nodePair{t.Node, turn.Check.To.Node, turn.Check.Family}] = true

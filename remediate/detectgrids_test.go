@@ -40,6 +40,9 @@ func beatOf(members string, at time.Time, tallies ...probe.Tally) probe.Line {
 	return probe.Line{Version: 1, Boot: "b", At: at, Members: members, Nodes: 3, Beat: true, Tallies: tallies}
 }
 
+// nodes are the latest members'.
+func (l *listener) nodes() []string { return gridNodes(l.latest, nil) }
+
 func newHearing(t *testing.T, m mesh.Membership) *listener {
 	t.Helper()
 	l := newListener(func() time.Time { return noon })
@@ -77,7 +80,7 @@ func TestCovered(t *testing.T) {
 				l.line(targetOn(m, 0), beatOf(hash, noon.Add(at)))
 			}
 			l.line(targetOn(m, 0), beatOf(hash, noon.Add(tt.heard)))
-			if got := len(l.covered()); got < tt.want || got > tt.atMost {
+			if got := len(l.covered(l.nodes())); got < tt.want || got > tt.atMost {
 				t.Errorf("%d pairs, want %d to %d", got, tt.want, tt.atMost)
 			}
 		})
@@ -110,7 +113,7 @@ func TestSpansAreBounded(t *testing.T) {
 			if got := len(l.heard[from.Key].spans); got > mostSpans {
 				t.Errorf("%d spans are kept", got)
 			}
-			if got := len(l.covered()); got > 0 {
+			if got := len(l.covered(l.nodes())); got > 0 {
 				t.Errorf("%d pairs count as tried", got)
 			}
 		})

@@ -42,8 +42,8 @@ type hearing struct {
 	target collect.Target
 	// spans are the last times that it worked with one membership.
 	spans []span
-	// sums are its checks by kind, all heartbeats together.
-	sums map[probe.Tally]probe.Tally
+	// sums are its checks by kind, all heartbeats together: few, each kind once.
+	sums []probe.Tally
 }
 
 // span is a time, by the probe's own clock, with one membership. Its lines lie at most
@@ -84,7 +84,7 @@ func (l *listener) line(t collect.Target, line probe.Line) {
 	}
 	h := l.heard[t.Key]
 	if h == nil {
-		h = &hearing{sums: map[probe.Tally]probe.Tally{}}
+		h = &hearing{}
 		l.heard[t.Key] = h
 	}
 	h.target = t
@@ -124,18 +124,19 @@ func (s span) goesOn(line probe.Line) bool {
 	return s.members == line.Members && passed >= 0 && passed <= spanGap
 }
 
-// count adds up tallies. What they are of is the key: the tally without numbers.
+// count adds up tallies of one kind, which is all but their numbers.
 func (h *hearing) count(tallies []probe.Tally) {
 	for _, t := range tallies {
-		key := probe.Tally{Via: t.Via, Family: t.Family, Protocol: t.Protocol, Target: t.Target, SameNode: t.SameNode}
-		sum := h.sums[key]
-		sum.OK += t.OK
-		sum.Masked += t.Masked
-		sum.Lost += t.Lost
-		sum.Unreliable += t.Unreliable
-		sum.NotChecked += t.NotChecked
-		h.sums[key] = sum
+		i := slices.IndexFunc(h.sums, func(s probe.Tally) bool { return kindOf(s) == kindOf(t) })
+		if i < 0 {
+			i, h.sums = len(h.sums), append(h.sums, kindOf(t))
+		}
+		h.sums[i] = addTally(h.sums[i], t)
 	}
+}
+
+func kindOf(t probe.Tally) probe.Tally {
+	return probe.Tally{Via: t.Via, Family: t.Family, Protocol: t.Protocol, Target: t.Target, SameNode: t.SameNode}
 }
 
 // membership notes who takes part from now on.

@@ -23,8 +23,8 @@ func (l *listener) ownGrid(nodes []string) report.Grid {
 		columns = append(columns, column)
 	}
 	for _, h := range l.heard {
-		for kind, sum := range h.sums {
-			if column := ownColumn(kind); column != "" && !h.target.HostNetwork {
+		for _, sum := range h.sums {
+			if column := ownColumn(sum); column != "" && !h.target.HostNetwork {
 				add(h.target.Node, column, sum)
 			}
 		}

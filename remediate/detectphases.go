@@ -2,7 +2,6 @@ package remediate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,56 +10,30 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
-	"github.com/remediate-dev/remediate/detect/collect"
 	"github.com/remediate-dev/remediate/detect/deploy"
-	"github.com/remediate-dev/remediate/detect/mesh"
 )
 
 // listen follows the probes until something is confirmed or the time is over.
 func (p *probing) listen(ctx context.Context) error {
-	within, cancel := context.WithCancel(ctx)
-	defer cancel()
-	watch, err := p.client.Follow(within, p.at.Namespace, p.at.Host)
+	l, err := listenTo(ctx, listenOptions{cluster: p.opts.Cluster, client: p.client, namespace: p.at.Namespace, host: p.at.Host,
+		external: p.opts.Probes.External, now: p.opts.Now})
 	if err != nil {
 		return err
 	}
-	p.watch = watch
-	if !watch.SeesDNS() {
+	p.watch, p.listener = l.watch, l.listener
+	if !l.watch.SeesDNS() {
 		p.notChecked("cluster DNS: these credentials may not list and watch Services and EndpointSlices in " + deploy.DNSNamespace)
 	}
-	defer watch.Close()
-	defer cancel()
-	p.listener = newListener(p.opts.Now)
-	collector, err := collect.New(p.opts.Cluster, collect.Options{Namespaces: p.namespaces(), Container: deploy.ContainerName, Now: p.opts.Now, Sink: p.listener.line})
-	if err != nil {
-		return err
-	}
-	p.listener.matrix = collector.Matrix()
-	ended := make(chan error, 2)
-	running := 1
-	go func() { ended <- collector.Run(within) }()
-	if p.writes(within) {
-		running++
-		go func() { p.writer().Run(within); ended <- nil }()
+	if p.writes(ctx) {
+		l.write(p.options, p.made, l.writeFailed)
 	} else {
-		p.listener.membership(p.members(watch.Facts()))
+		l.follow()
 	}
 	err = p.phases(ctx)
-	cancel()
-	for range running {
-		if e := <-ended; err == nil && !errors.Is(e, context.Canceled) {
-			err = e
-		}
+	if e := l.stop(); err == nil {
+		err = e
 	}
 	return err
-}
-
-// namespaces are those of the probes and, where there are any, of their twins.
-func (p *probing) namespaces() []string {
-	if p.at.Host {
-		return []string{p.at.Namespace, deploy.HostNamespace(p.at.Namespace)}
-	}
-	return []string{p.at.Namespace}
 }
 
 // writes says whether this run tells the probes who takes part: those that it made,
@@ -77,20 +50,6 @@ func (p *probing) writes(ctx context.Context) bool {
 		p.notChecked("whether the probes have a key: " + err.Error())
 	}
 	return true
-}
-
-func (p *probing) writer() *deploy.Writer {
-	return &deploy.Writer{
-		Client: p.client, Watch: p.watch, Options: p.options, Wake: p.made,
-		Members: p.members, Wrote: p.listener.membership,
-		Failed: p.listener.writeFailed,
-	}
-}
-
-func (p *probing) members(f deploy.Facts) mesh.Membership {
-	m := collect.Membership(f.Pods, f.Nodes, f.Services, f.Slices)
-	m.External = p.opts.Probes.External
-	return m
 }
 
 // phases waits for the probes, and then for what they say.

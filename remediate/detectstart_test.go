@@ -19,6 +19,7 @@ import (
 // Of several installations the first is taken, and the others are named; one that a
 // run kept comes after those that were installed.
 func TestDetectTwoInstallations(t *testing.T) {
+	t.Parallel()
 	b := newProbed(t, 1)
 	client, err := deploy.New(b.cfg)
 	must(t, err)
@@ -58,6 +59,7 @@ func TestDetectTwoInstallations(t *testing.T) {
 // Pods that are not admitted leave no trace of their own: the user learns of it while
 // waiting, and nothing stays behind.
 func TestDetectProbesRefused(t *testing.T) {
+	t.Parallel()
 	b := newProbed(t, 2)
 	before := b.objects(t)
 	b.admitOnly(t, "registry.example.com/")

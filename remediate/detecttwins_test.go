@@ -13,6 +13,7 @@ import (
 // Without routes to pods, no pod reaches another node's address either, since the
 // answer has no way back. Twins in the nodes' own network tell that it is the routes.
 func TestDetectWithTwins(t *testing.T) {
+	t.Parallel()
 	b := newProbed(t, 3)
 	b.is(func(c mesh.Check, o *v1alpha1.Observation) {
 		if c.Family == "IPv6" && c.To.Node != c.From.Node && c.To.Node != "" && !(c.HostNetwork && c.Via == mesh.ViaNodeIP) {

@@ -42,6 +42,7 @@ func (incidentRelay) GetFlows(_ *observer.GetFlowsRequest, out grpc.ServerStream
 
 // Without probes the incident is predicted; what Hubble saw confirms it.
 func TestHubbleConfirms(t *testing.T) {
+	t.Parallel()
 	cfg := testbed.APIServer(t, "--service-cluster-ip-range=fd00:101:96::/108,10.101.96.0/20", "--advertise-address=fd00:101::10")
 	testbed.InstallCRDs(t, cfg)
 	l, err := net.Listen("tcp", "127.0.0.1:0")

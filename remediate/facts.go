@@ -218,6 +218,7 @@ func (r *Run) makePlan(ctx context.Context) error {
 		in.Default = r.chart.Default
 	}
 	plan.Make(in, p)
+	leaveOut(p, r.opts.Tried)
 	r.caveats(p)
 	return nil
 }

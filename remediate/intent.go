@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
+	"github.com/remediate-dev/remediate/internal/report"
 )
 
 // branchRoot is the folder of all our branches.
@@ -138,9 +139,11 @@ func statedValues(facts []v1alpha1.Fact) []string {
 	return slices.Compact(values)
 }
 
-// planHash is of the plan, wherever its checkout is and whatever became of it.
+// planHash is of the plan as it is printed, wherever its checkout is and whatever
+// became of it.
 func planHash(p *v1alpha1.Plan) string {
 	c := *p
+	report.Normalize(&c)
 	c.Subject.Repository, c.Subject.Revision, c.PullRequest = "", "", nil
 	return hash(&c)
 }

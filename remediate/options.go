@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
+
+	"github.com/remediate-dev/remediate/api/v1alpha1"
 )
 
 // Options say what to plan for and where the facts come from.
@@ -42,6 +44,14 @@ type Options struct {
 	// Earlier is a plan of the same repository, whose history stands in where this
 	// clone's is cut: what was tried stays known.
 	Earlier *Result
+	// Probes are reports that count besides those of the snapshot or the cluster.
+	Probes []v1alpha1.ProbeReport
+	// Confirmed are findings that met the quorum of their signature; the plan's own
+	// findings of the same cause are confirmed by them.
+	Confirmed []v1alpha1.Finding
+	// Tried are candidates that were active on every agent and did not help, by id,
+	// with what became of them. They are not proposed again.
+	Tried map[string]v1alpha1.Tried
 	// Progress is told what happens; nil is silent.
 	Progress func(format string, args ...any)
 }

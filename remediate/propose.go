@@ -2,9 +2,11 @@ package remediate
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,9 +33,20 @@ type Proposer struct {
 	Cluster string
 	// Base is the branch to change; empty is the server's default branch.
 	Base string
+	// Signature is the cause that is answered; empty is any, the plan's first.
+	Signature string
 	// Limits are what the guard holds proposals to; without a mode they are
 	// [LimitsOf] Spec.Limits.
 	Limits guard.Limits
+	// Gone: probes see that Signature's failure is gone. Its pull request is closed then
+	// also by a plan that abstains, if that does not have the finding.
+	Gone bool
+	// Hears says whether a person who may write to the repository may give commands;
+	// nil hears all of them.
+	Hears func(login string) bool
+	// Note, a JSON value of at most [MaxNote] bytes, is kept in the record of pull
+	// requests that are opened: what was so before the change.
+	Note json.RawMessage
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	// Progress is told what happens; nil is silent.
@@ -112,6 +125,8 @@ func (p *Proposer) begin(res *Result, candidate string) (*proposal, error) {
 		return nil, errors.New("propose: there is no plan")
 	case p.Remote == nil:
 		return nil, errors.New("propose: the address of the Git repository is missing")
+	case len(p.Note) > MaxNote || len(p.Note) > 0 && !json.Valid(p.Note):
+		return nil, errors.New("propose: the note is no JSON, or too long")
 	case p.Cluster == "":
 		return nil, withHint(errors.New("propose: the cluster has no name"), "give one: it stands in the branch's name")
 	case p.Spec.Commit.Method != "" && p.Spec.Commit.Method != methodPush && p.Spec.Commit.Method != methodAPI:
@@ -140,6 +155,7 @@ func (x *proposal) end() {
 // take makes a plan the one in force.
 func (x *proposal) take(res *Result) {
 	x.res, x.all, x.want = res, intents(&res.Plan, x.Cluster), nil
+	x.all = slices.DeleteFunc(x.all, func(in intent) bool { return x.Signature != "" && in.signature != x.Signature })
 	for i := range x.all {
 		if x.ask == "" || x.all[i].candidate.ID == x.ask {
 			x.want = &x.all[i]

@@ -16,7 +16,7 @@ import (
 func Bundle(res *Result, candidate string, spec v1alpha1.PullRequestSpec, cluster string, now time.Time) (map[string][]byte, error) {
 	for _, in := range intents(&res.Plan, cluster) {
 		if candidate == "" || in.candidate.ID == candidate {
-			return bundle(&res.Plan, in, spec, now)
+			return bundle(res, in, spec, now)
 		}
 	}
 	if candidate != "" {
@@ -25,7 +25,8 @@ func Bundle(res *Result, candidate string, spec v1alpha1.PullRequestSpec, cluste
 	return nil, withHint(fmt.Errorf("bundle: the plan proposes no change"), orElse(res.Plan.Abstained, "nothing was found that a change of values answers"))
 }
 
-func bundle(p *v1alpha1.Plan, in intent, spec v1alpha1.PullRequestSpec, now time.Time) (map[string][]byte, error) {
+func bundle(res *Result, in intent, spec v1alpha1.PullRequestSpec, now time.Time) (map[string][]byte, error) {
+	p := &res.Plan
 	spec.Commit.Method = methodPush
 	message, err := commitMessage(p, in, spec.Commit)
 	if err != nil {
@@ -35,7 +36,7 @@ func bundle(p *v1alpha1.Plan, in intent, spec v1alpha1.PullRequestSpec, now time
 	if err != nil {
 		return nil, err
 	}
-	title, body, err := report.PullRequest(p, report.PullRequestOptions{Candidate: in.candidate.ID, NoCommands: true, Draft: draft(spec, in)})
+	title, body, err := report.PullRequest(p, report.PullRequestOptions{Candidate: in.candidate.ID, NoCommands: true, Draft: draft(spec, in), Delivery: res.deliveryText(in.candidate.ID)})
 	if err != nil {
 		return nil, err
 	}

@@ -61,7 +61,7 @@ func (x *proposal) deleteBranch(ctx context.Context, t *talk) error {
 // not have any more.
 func (x *proposal) healed(ctx context.Context, t *talk) (bool, error) {
 	p := &x.res.Plan
-	if p.Abstained != "" {
+	if p.Abstained != "" && !x.gone(t.rec) {
 		return x.hold(ctx, t, ruleUnproven, "the newest base cannot be judged: "+clip(p.Abstained, maxReply))
 	}
 	if lost := t.rec.lessKnown(p.Facts.Unknown); len(lost) > 0 {
@@ -72,6 +72,12 @@ func (x *proposal) healed(ctx context.Context, t *talk) (bool, error) {
 		c, why = closedFixed, how
 	}
 	return true, x.close(ctx, t, c, why)
+}
+
+// gone: what the pull request is about is seen to be gone, and the plan has no such
+// finding, whatever else it abstains from.
+func (x *proposal) gone(r record) bool {
+	return x.Gone && r.Signature == x.Signature && findingOf(&x.res.Plan, r.Signature) == nil
 }
 
 // fixedOtherwise says whether the values that this pull request changes are
@@ -151,6 +157,9 @@ func (x *proposal) sweep(ctx context.Context, listed []forge.PullRequest) (done 
 		if !ours || pr.State != forge.Open || r.Cluster != x.Cluster || findingOf(&x.res.Plan, r.Signature) != nil {
 			continue
 		}
+		if x.res.Plan.Abstained != "" && !x.gone(r) {
+			continue
+		}
 		if err := x.retire(ctx, pr); err != nil {
 			return false, err
 		}
@@ -201,10 +210,12 @@ func (x *proposal) settle(ctx context.Context) error {
 		return err
 	}
 	p := &x.res.Plan
-	if p.Abstained == "" {
+	if p.Abstained == "" || x.Gone {
 		if done, err := x.sweep(ctx, listed); err != nil || done {
 			return err
 		}
+	}
+	if p.Abstained == "" {
 		if err := x.tidy(ctx, listed); err != nil {
 			return err
 		}
@@ -240,7 +251,7 @@ func orElse(s, otherwise string) string {
 // newest is our newest open or merged pull request of this cluster.
 func (x *proposal) newest(listed []forge.PullRequest) (forge.PullRequest, record, bool) {
 	for _, pr := range listed {
-		if r, ours := readRecord(pr); ours && r.Cluster == x.Cluster && pr.State != forge.Closed {
+		if r, ours := readRecord(pr); ours && r.Cluster == x.Cluster && pr.State != forge.Closed && (x.Signature == "" || r.Signature == x.Signature) {
 			return pr, r, true
 		}
 	}

@@ -40,6 +40,8 @@ type record struct {
 	Was   string   `json:"was,omitempty"`
 	// Unknown are the facts that were not known, shortened and sorted.
 	Unknown []string `json:"unknown"`
+	// Note is what [Proposer.Note] was when it was opened.
+	Note json.RawMessage `json:"note,omitempty"`
 }
 
 func (r record) String() string {
@@ -85,6 +87,8 @@ type status struct {
 	Kept bool `json:"kept,omitempty"`
 	// Log are the commands that were carried out, oldest first.
 	Log []reply `json:"log,omitempty"`
+	// Verdict is what became of the change once it was merged.
+	Verdict string `json:"verdict,omitempty"`
 }
 
 // reply is what was done about one command. Only the newest keep their words.
@@ -114,7 +118,7 @@ func (s status) String() string {
 
 // says: whoever believes it does something else than without it.
 func (s *status) says() bool {
-	return s.Closing != "" || s.Done || s.Kept || len(s.Log) > 0
+	return s.Closing != "" || s.Done || s.Kept || len(s.Log) > 0 || s.Verdict != ""
 }
 
 // readStatus finds the record of a comment. It is to be believed in ours only.

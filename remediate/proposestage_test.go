@@ -2,6 +2,8 @@ package remediate
 
 import (
 	"context"
+	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +19,7 @@ import (
 	"github.com/remediate-dev/remediate/gitops/forge/github"
 	"github.com/remediate-dev/remediate/gitops/forge/gitlab"
 	"github.com/remediate-dev/remediate/gitops/repo"
+	"github.com/remediate-dev/remediate/internal/testbed"
 	"github.com/remediate-dev/remediate/internal/testbed/forges"
 	"github.com/remediate-dev/remediate/remediate/guard"
 )
@@ -25,8 +28,21 @@ func TestMain(m *testing.M) {
 	if text := os.Getenv(crashEnv); text != "" {
 		os.Exit(crashChild(text))
 	}
-	os.Exit(forges.Main(m))
+	// Most of these tests wait most of the time; -parallel says otherwise.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := forges.Main(m)
+	if err := servers.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
 }
+
+// servers are API servers with Cilium's and Flux's definitions.
+var servers = testbed.Pool{Prepare: testbed.InstallCRDs}
 
 const (
 	stageFile   = "apps/cilium/values.yaml"

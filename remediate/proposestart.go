@@ -197,7 +197,7 @@ func (x *proposal) open(ctx context.Context, in *intent, base string, b built) (
 	rec := record{
 		Version: 1, Signature: in.signature, Cluster: in.cluster, Candidate: in.candidate.ID, Change: in.change,
 		Facts: in.facts, Plan: in.plan, Base: b.base, Head: b.head, Unknown: shortened(x.res.Plan.Facts.Unknown),
-		Paths: in.paths(), Was: valuesHash(x.res.values, in.paths()),
+		Paths: in.paths(), Was: valuesHash(x.res.values, in.paths()), Note: x.Note,
 	}
 	isDraft := draft(x.Spec, *in)
 	title, body, err := x.words(*in, rec, isDraft)

@@ -35,6 +35,9 @@ type talk struct {
 	// now is the state in one line, shown in our comment, and link an address that
 	// it is about; empty: nothing to say.
 	now, link string
+	// lines and blocks say more about it.
+	lines  []string
+	blocks []report.StatusBlock
 	// replan and choose are commands that are yet to be carried out.
 	replan *command
 	choose *command
@@ -118,6 +121,9 @@ func commandsOf(c forge.Comment) []command {
 // mayCommand: whoever may write to the repository, and whoever shares our
 // credentials, as who opened the pull request is likely to.
 func (x *proposal) mayCommand(ctx context.Context, pr forge.PullRequest, c forge.Comment) (bool, error) {
+	if x.Hears != nil && !x.Hears(c.Author) {
+		return false, nil
+	}
 	if c.Author == pr.Author {
 		if mine, err := x.Forge.Mine(ctx, pr, c); err != nil || mine {
 			return mine, err
@@ -240,7 +246,7 @@ func (x *proposal) tellIfNeeded(ctx context.Context, t *talk) error {
 
 // text is our comment.
 func (t *talk) text() string {
-	o := report.StatusOptions{State: t.now, Link: t.link, Record: t.status.String()}
+	o := report.StatusOptions{State: t.now, Link: t.link, History: t.lines, Blocks: t.blocks, Record: t.status.String()}
 	if o.State == "" {
 		o.State = "Open, and as it should be."
 	}

@@ -11,7 +11,7 @@ import (
 // words are a pull request's title and body. The record in it holds a hash of
 // the text above, so that what a person writes there is noticed and kept.
 func (x *proposal) words(in intent, rec record, draft bool) (title, body string, err error) {
-	o := report.PullRequestOptions{Candidate: in.candidate.ID, Draft: draft}
+	o := report.PullRequestOptions{Candidate: in.candidate.ID, Draft: draft, Delivery: x.res.deliveryText(in.candidate.ID)}
 	for _, text := range []func() string{func() string { return strings.Repeat("0", 16) }, func() string { return textHash(body) }} {
 		rec.Text = text()
 		o.Record = rec.String()

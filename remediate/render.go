@@ -96,7 +96,7 @@ func (r *Run) loadChart(ctx context.Context) error {
 	if chart.Name != r.release.Chart.Name {
 		return fmt.Errorf("chart %s is %s, and the release %s/%s wants %s", path, chart.Name, r.release.Namespace, r.release.Name, r.release.Chart.Name)
 	}
-	r.chart = chart
+	r.chart, r.chartPath = chart, path
 	r.noteChartVersion()
 	r.deciding = chart.Only("cilium-configmap.yaml", "*masq*.yaml", "daemonset.yaml")
 	return nil

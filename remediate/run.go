@@ -43,6 +43,7 @@ type Run struct {
 
 	// chart, and what of it decides the agents' configuration and their restart.
 	chart, deciding *render.Chart
+	chartPath       string
 	// rendered is the chart with the current values.
 	rendered    *render.Rendered
 	current     plan.Rendered
@@ -83,24 +84,40 @@ type Run struct {
 	folders []string
 }
 
-// step is one entry of the list.
+// step is one entry of the list. checkout: it reads the checkout and nothing else.
 type step struct {
-	name string
-	do   func(*Run, context.Context) error
+	name     string
+	do       func(*Run, context.Context) error
+	checkout bool
 }
 
 // planSteps is the list from observe to plan.
 func planSteps() []step {
 	return []step{
-		{"open the repository", (*Run).openRepository},
-		{"find the release", (*Run).findRelease},
-		{"observe", (*Run).observe},
-		{"state facts", (*Run).stateFacts},
-		{"render", (*Run).renderCurrent},
-		{"detect", (*Run).detect},
-		{"read history", (*Run).readHistory},
-		{"plan", (*Run).makePlan},
+		{name: "open the repository", do: (*Run).openRepository},
+		{name: "find the release", do: (*Run).findRelease, checkout: true},
+		{name: "observe", do: (*Run).observe},
+		{name: "hear the probes", do: (*Run).hear},
+		{name: "state facts", do: (*Run).stateFacts},
+		{name: "render", do: (*Run).renderCurrent},
+		{name: "detect", do: (*Run).detect},
+		{name: "read history", do: (*Run).readHistory},
+		{name: "plan", do: (*Run).makePlan},
 	}
+}
+
+// CheckoutError is why a repository cannot be planned for as it stands: trying again
+// gives the same, until somebody commits something else.
+type CheckoutError struct{ error }
+
+// Unwrap is the error itself.
+func (e *CheckoutError) Unwrap() error { return e.error }
+
+func (s *step) failed(ctx context.Context, err error) error {
+	if s.checkout && ctx.Err() == nil {
+		return &CheckoutError{err}
+	}
+	return err
 }
 
 // Result is a plan and what is needed to apply it.
@@ -119,6 +136,8 @@ type Result struct {
 	before map[string][]byte
 	// freeze is what of the cluster's state freezes proposals.
 	freeze guard.Cluster
+	// deliver is whether and how a merged change arrives.
+	deliver delivering
 	// states are the release's values as Git holds them, newest first, the present
 	// ones too; nil when nobody looked. historyNote is what limits them.
 	states      []plan.State
@@ -137,11 +156,12 @@ func Plan(ctx context.Context, opts Options) (*Result, error) {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
 		if err := s.do(r, ctx); err != nil {
-			return nil, err
+			return nil, s.failed(ctx, err)
 		}
 	}
 	res := &Result{Plan: r.plan, states: r.states, historyNote: r.historyNote, root: r.root, repo: r.repo, origin: r.release.Origin(), clusterPath: r.release.ClusterPath(), values: r.release.Values, files: map[string]map[string][]byte{}}
 	res.before, res.freeze = map[string][]byte{}, r.freezeOf()
+	res.deliver = r.delivering()
 	for _, c := range r.plan.Candidates {
 		res.files[c.ID] = r.edits.of(c)
 		for f := range res.files[c.ID] {
@@ -332,7 +352,7 @@ func (r *Run) detect(ctx context.Context) error {
 	if len(r.doubts) > 0 {
 		return nil
 	}
-	r.findings = detect.Run(in)
+	r.findings = confirmed(detect.Run(in), r.opts.Confirmed)
 	return nil
 }
 

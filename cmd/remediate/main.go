@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // freezes name time zones, and the image has no files of them
 
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"

@@ -13,11 +13,7 @@ import (
 	gogit "github.com/go-git/go-git/v5"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
-	"github.com/remediate-dev/remediate/gitops/access"
 	"github.com/remediate-dev/remediate/gitops/forge"
-	"github.com/remediate-dev/remediate/gitops/forge/gitea"
-	"github.com/remediate-dev/remediate/gitops/forge/github"
-	"github.com/remediate-dev/remediate/gitops/forge/gitlab"
 	"github.com/remediate-dev/remediate/gitops/repo"
 	"github.com/remediate-dev/remediate/internal/report"
 	"github.com/remediate-dev/remediate/remediate"
@@ -109,7 +105,7 @@ func (d *delivery) clusterName(res *remediate.Result, repository string) string 
 	if d.flags.pr.cluster != "" {
 		return d.flags.pr.cluster
 	}
-	return nameOf(res.ClusterPath(), repository)
+	return remediate.ClusterName(res.ClusterPath(), repository)
 }
 
 // replan plans with the same flags for a fresh clone of the base branch. Such a
@@ -256,17 +252,4 @@ func (d *delivery) bundle(res *remediate.Result) error {
 	slices.Sort(patches)
 	fmt.Fprintf(d.stderr, "✔ wrote %s: apply it with git am %s\n", dir, strings.Join(patches, " "))
 	return nil
-}
-
-// newForge speaks to the forge of a place.
-func newForge(place forge.Place, a *access.Access) (forge.Forge, error) {
-	switch place.Kind {
-	case forge.GitHub:
-		return github.New(place, a)
-	case forge.GitLab:
-		return gitlab.New(place, a)
-	case forge.Gitea:
-		return gitea.New(place, a)
-	}
-	return nil, fmt.Errorf("no forge of the kind %q is known", place.Kind)
 }

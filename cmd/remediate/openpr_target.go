@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/remediate-dev/remediate/gitops/access"
 	"github.com/remediate-dev/remediate/gitops/forge"
+	"github.com/remediate-dev/remediate/gitops/forge/dial"
 	"github.com/remediate-dev/remediate/gitops/repo"
 	"github.com/remediate-dev/remediate/internal/report"
 	"github.com/remediate-dev/remediate/remediate"
@@ -50,7 +52,7 @@ func (d *delivery) target(ctx context.Context, res *remediate.Result) (*target, 
 	if err := d.authenticate(ctx, t); err != nil {
 		return nil, err
 	}
-	t.forge, err = newForge(t.place, t.access)
+	t.forge, err = dial.New(t.place, t.access)
 	return t, err
 }
 
@@ -126,85 +128,26 @@ func hostOf(address string) string {
 
 // place finds the forge: by the address, by the flags, by asking the server.
 func (d *delivery) place(ctx context.Context, address string) (forge.Place, error) {
-	p, err := forge.Locate(address)
-	if err != nil {
-		return p, err
-	}
-	if kind := d.flags.pr.forge; kind != "" && kind != p.Kind {
-		p.Kind = ""
-		p.API = "https://" + p.Host
-	}
-	if d.flags.pr.forgeURL != "" {
-		if p, err = d.elsewhere(p); err != nil {
-			return p, err
+	where := dial.Where{Address: address, Kind: d.flags.pr.forge, URL: d.flags.pr.forgeURL}
+	p, err := where.Place(ctx, func(p forge.Place) (*http.Client, error) {
+		client, err := d.stranger(p)
+		if err != nil {
+			return nil, err
 		}
-	}
-	if p.Kind == "" && d.flags.pr.forge != "" {
-		return withKind(p, d.flags.pr.forge), nil
-	}
-	if p.Kind != "" {
-		return p, nil
-	}
-	client, err := d.stranger(p)
-	if err != nil {
-		return p, err
-	}
-	found, err := forge.Detect(ctx, client.HTTP(), p)
-	if forge.Is(err, forge.Unavailable) && !strings.HasPrefix(address, "http") && d.flags.pr.forgeURL == "" {
-		return found, hinted(err.Error(), "the address is SSH's: if the forge's web server has another name or port, give it: --forge-url https://HOST:PORT")
-	}
-	return found, err
-}
-
-// apiPaths lead from a server's web address to its API.
-var apiPaths = map[string]string{forge.GitHub: "/api/v3", forge.GitLab: "/api/v4", forge.Gitea: "/api/v1"}
-
-// withKind completes the API of a server that the user says the kind of.
-func withKind(p forge.Place, kind string) forge.Place {
-	p.Kind = kind
-	if !strings.HasSuffix(p.API, apiPaths[kind]) && p.API != "https://api.github.com" {
-		p.API += apiPaths[kind]
-	}
-	return p
-}
-
-// elsewhere moves a place to --forge-url, which is a web address or an API's.
-func (d *delivery) elsewhere(p forge.Place) (forge.Place, error) {
-	u, err := url.Parse(d.flags.pr.forgeURL)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" {
-		return p, errors.New("--forge-url is no https address of a server: give it as https://HOST")
-	}
-	p.Host, p.API = u.Host, strings.TrimSuffix(u.Scheme+"://"+u.Host+u.EscapedPath(), "/")
-	kind := p.Kind
-	p.Kind = ""
-	for k, path := range apiPaths {
-		if strings.HasSuffix(p.API, path) {
-			p.Kind = k
-		}
-	}
+		return client.HTTP(), nil
+	})
 	switch {
-	case p.API == "https://api.github.com", p.API == "https://github.com":
-		p.Kind, p.Host, p.API = forge.GitHub, "github.com", "https://api.github.com"
-	case p.Kind == "" && kind != "":
-		p = withKind(p, kind)
+	case errors.Is(err, dial.ErrAddress):
+		return p, fmt.Errorf("--forge-url is %w", err)
+	case forge.Is(err, forge.Unavailable) && !strings.HasPrefix(address, "http") && d.flags.pr.forgeURL == "":
+		return p, hinted(err.Error(), "the address is SSH's: if the forge's web server has another name or port, give it: --forge-url https://HOST:PORT")
 	}
-	return p, nil
+	return p, err
 }
 
 // stranger reaches the server without credentials, but with the CAs and the proxy.
 func (d *delivery) stranger(p forge.Place) (*access.Access, error) {
-	trust := map[string][]byte{}
-	for _, data := range []map[string][]byte{d.git, d.forge} {
-		for _, k := range []string{"ca.crt", "caFile", "tls.crt", "tls.key"} {
-			if len(data[k]) > 0 {
-				trust[k] = data[k]
-			}
-		}
-	}
-	if len(trust) == 0 {
-		trust = nil
-	}
-	return access.New(access.Options{URL: "https://" + p.Host + "/", Git: trust, Proxy: d.proxy, UserAgent: userAgent()})
+	return access.New(access.Options{URL: "https://" + p.Host + "/", Git: dial.Trust(d.git, d.forge), Proxy: d.proxy, UserAgent: userAgent()})
 }
 
 func userAgent() string { return "remediate/" + version }

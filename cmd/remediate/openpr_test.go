@@ -19,6 +19,7 @@ import (
 	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/gitops/forge"
 	"github.com/remediate-dev/remediate/internal/testbed"
+	"github.com/remediate-dev/remediate/remediate"
 )
 
 func TestNameOf(t *testing.T) {
@@ -33,9 +34,9 @@ func TestNameOf(t *testing.T) {
 		{"clusters/ünï/" + strings.Repeat("long", 40), "", "n-" + strings.Repeat("long", 12)},
 		{"clusters/--x--", "", "x"},
 	} {
-		got := nameOf(tt.path, tt.repository)
+		got := remediate.ClusterName(tt.path, tt.repository)
 		if got != tt.want {
-			t.Errorf("nameOf(%q, %q) = %q, want %q", tt.path, tt.repository, got, tt.want)
+			t.Errorf("remediate.ClusterName(%q, %q) = %q, want %q", tt.path, tt.repository, got, tt.want)
 		}
 		if (&prFlags{cluster: got}).checkNames() != nil {
 			t.Errorf("%q is refused as --cluster", got)

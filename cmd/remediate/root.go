@@ -40,7 +40,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	a.kube.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().BoolVar(&a.noColor, "no-color", false, "print without colour, as with NO_COLOR set")
 	root.PersistentFlags().DurationVar(&a.timeout, "timeout", 5*time.Minute, "how long the command may take, cluster and registry included")
-	root.AddCommand(newPlan(a), newCheck(a), newDetect(a), newSnapshot(a), newExplain(a), newDemo(a), newVersion(a), newDocs(), newManifests())
+	root.AddCommand(newPlan(a), newCheck(a), newDetect(a), newVerify(a), newController(a), newSnapshot(a), newExplain(a), newDemo(a), newVersion(a), newDocs(), newManifests())
 	return root
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -79,6 +80,8 @@ type Collector struct {
 	sink    sync.Mutex // held while the sink is told
 	changes changes
 	poke    chan struct{} // asks whether the API server is there
+	// brought is when it brought the last line, in Unix nanoseconds.
+	brought atomic.Int64
 }
 
 // New makes a collector with an access of its own to the cluster. Its user needs to
@@ -123,23 +126,35 @@ func (c *Collector) Run(ctx context.Context) error {
 }
 
 // pingEvery is how often the API server is asked whether it is there, and pingWithin
-// how long it may take.
+// how long it may take. While it brings lines, the last not longer than pingSpared
+// ago, it is not asked; pingAlone is how often it is where there are no probes.
 const (
 	pingEvery  = 5 * time.Second
 	pingWithin = 5 * time.Second
+	pingSpared = 15 * time.Second
+	pingAlone  = 30 * time.Second
 )
 
 // pinger tells an API server that does not answer from a node that does not.
 func (c *Collector) pinger(ctx context.Context) {
+	asked := true
 	for {
-		c.ping(ctx)
-		t := time.NewTimer(c.opts.Jitter(pingEvery))
+		if asked || !c.answers() {
+			c.ping(ctx)
+		}
+		asked = false
+		wait := pingEvery
+		if c.matrix.empty() {
+			wait = pingAlone
+		}
+		t := time.NewTimer(c.opts.Jitter(wait))
 		select {
 		case <-ctx.Done():
 			t.Stop()
 			return
 		case <-c.poke:
 			t.Stop()
+			asked = true
 			// Not more often than once in a second, whatever fails.
 			if !sleep(ctx, time.Second) {
 				return
@@ -147,6 +162,12 @@ func (c *Collector) pinger(ctx context.Context) {
 		case <-t.C:
 		}
 	}
+}
+
+// answers says whether the API server showed lately that it is there.
+func (c *Collector) answers() bool {
+	failing, _ := c.matrix.API()
+	return failing.IsZero() && c.opts.Now().Sub(time.Unix(0, c.brought.Load())) < pingSpared
 }
 
 func (c *Collector) ping(ctx context.Context) {

@@ -190,6 +190,9 @@ func (c *countReader) Read(p []byte) (int, error) {
 
 // take brings a line's text into the matrix and tells the sink what is new in it.
 func (c *Collector) take(t Target, text []byte, path Path) {
+	if path != PathDirect {
+		c.brought.Store(c.opts.Now().UnixNano())
+	}
 	if boot, seq, ok := peek(text); ok && c.matrix.again(t.Key, boot, seq) {
 		return
 	}

@@ -85,6 +85,13 @@ func (m *Matrix) API() (since time.Time, err string) {
 	return m.api.since, m.api.err
 }
 
+// empty: there is no probe.
+func (m *Matrix) empty() bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return len(m.probes) == 0
+}
+
 // PutNode adds or updates a node; DropNode takes it out.
 func (m *Matrix) PutNode(n Node) {
 	m.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
@@ -64,7 +65,22 @@ type prober struct {
 
 type beat struct {
 	from, to time.Time
-	byFamily map[string]signature.Total
+	// families are in order, and few.
+	families []familyCount
+}
+
+type familyCount struct {
+	family           string
+	ok, masked, lost int
+}
+
+// of is the family's count in a beat, begun when it is missing.
+func (b *beat) of(family string) *familyCount {
+	i, found := slices.BinarySearchFunc(b.families, family, func(c familyCount, f string) int { return strings.Compare(c.family, f) })
+	if !found {
+		b.families = slices.Insert(b.families, i, familyCount{family: family})
+	}
+	return &b.families[i]
 }
 
 // Observe adds what probes said, heard at now. What one repeats is kept once.
@@ -149,7 +165,7 @@ func (t *Tracker) Beat(now time.Time, node string, counts ...Count) {
 		return
 	}
 	p := t.prober(node)
-	b := beat{from: now.Add(-10 * time.Second), to: now, byFamily: map[string]signature.Total{}}
+	b := beat{from: now.Add(-10 * time.Second), to: now}
 	if n := len(p.beats); n > 0 && now.Sub(p.beats[n-1].to) < time.Minute {
 		b.from = p.beats[n-1].to
 	}
@@ -157,9 +173,8 @@ func (t *Tracker) Beat(now time.Time, node string, counts ...Count) {
 		if c.Via != "PodIP" || c.SameNode {
 			continue
 		}
-		total := b.byFamily[c.Family]
-		total.OK, total.Masked, total.Lost = total.OK+max(0, c.OK), total.Masked+max(0, c.Masked), total.Lost+max(0, c.Lost)
-		b.byFamily[c.Family] = total
+		total := b.of(c.Family)
+		total.ok, total.masked, total.lost = total.ok+max(0, c.OK), total.masked+max(0, c.Masked), total.lost+max(0, c.Lost)
 	}
 	if len(p.beats) >= beatsKept {
 		p.beats = slices.Delete(p.beats, 0, 1)
@@ -235,10 +250,8 @@ func (t *Tracker) totals() []signature.Total {
 	var out []signature.Total
 	for _, node := range slices.Sorted(maps.Keys(t.probers)) {
 		for _, b := range t.probers[node].beats {
-			for _, family := range slices.Sorted(maps.Keys(b.byFamily)) {
-				total := b.byFamily[family]
-				total.Node, total.Family, total.From, total.To = node, family, b.from, b.to
-				out = append(out, total)
+			for _, c := range b.families {
+				out = append(out, signature.Total{Node: node, Family: c.family, From: b.from, To: b.to, OK: c.ok, Masked: c.masked, Lost: c.lost})
 			}
 		}
 	}

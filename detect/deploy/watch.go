@@ -47,8 +47,9 @@ type Watch struct {
 	changed    chan struct{}
 }
 
-// syncWithin is how long the first lists may take.
-const syncWithin = 30 * time.Second
+// syncWithin is how long the first lists may take: those of 5,000 nodes take a busy
+// API server half a minute.
+const syncWithin = 2 * time.Minute
 
 // Follow begins to watch the probes of a namespace, their twins', the nodes and,
 // where the credentials may, the cluster's DNS, and returns when all was read once.
@@ -121,15 +122,48 @@ func (w *Watch) start(ctx context.Context) error {
 	return nil
 }
 
-// slim drops what nobody here reads and what makes most of an object's size.
+// slim drops what nobody here reads, which is most of an object's size.
 func slim(o any) (any, error) {
 	switch o := o.(type) {
 	case *corev1.Node:
-		o.ManagedFields, o.Status.Images = nil, nil
-	case metav1.Object:
-		o.SetManagedFields(nil)
+		o.Annotations, o.Spec = nil, corev1.NodeSpec{Unschedulable: o.Spec.Unschedulable}
+		o.Status = corev1.NodeStatus{Addresses: o.Status.Addresses, Conditions: those(o.Status.Conditions, func(c corev1.NodeCondition) bool { return c.Type == corev1.NodeReady })}
+	case *corev1.Pod:
+		slimPod(o)
+	}
+	if m, ok := o.(metav1.Object); ok {
+		m.SetManagedFields(nil)
 	}
 	return o, nil
+}
+
+// slimPod keeps what membership and progress are told from.
+func slimPod(p *corev1.Pod) {
+	for name := range p.Annotations {
+		if name != annotationMembers {
+			delete(p.Annotations, name)
+		}
+	}
+	p.OwnerReferences = nil
+	p.Spec = corev1.PodSpec{NodeName: p.Spec.NodeName, HostNetwork: p.Spec.HostNetwork}
+	s := &p.Status
+	*s = corev1.PodStatus{Phase: s.Phase, Reason: s.Reason, Message: s.Message, PodIP: s.PodIP, PodIPs: s.PodIPs,
+		Conditions:        those(s.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodReady || c.Type == corev1.PodScheduled }),
+		ContainerStatuses: s.ContainerStatuses}
+	for i, c := range s.ContainerStatuses {
+		s.ContainerStatuses[i] = corev1.ContainerStatus{Name: c.Name, Ready: c.Ready, State: c.State, LastTerminationState: c.LastTerminationState, RestartCount: c.RestartCount}
+	}
+}
+
+// those are the elements for which keep says so, in an array of their own size.
+func those[T any](in []T, keep func(T) bool) []T {
+	var out []T
+	for _, x := range in {
+		if keep(x) {
+			out = append(out, x)
+		}
+	}
+	return out
 }
 
 func (w *Watch) all() []cache.SharedIndexInformer {

@@ -46,6 +46,9 @@ type ClusterOptions struct {
 	CiliumNamespace string
 	// Timeout for the first answer; 0 is [DefaultTimeout].
 	Timeout time.Duration
+	// Brief leaves out what grows with the workloads, as for a look that is repeated:
+	// pods but Cilium's own, endpoints, identities, Services, events, Flux's objects.
+	Brief bool
 }
 
 // Cluster reads a live cluster. Kinds that the credentials may not list, or that
@@ -61,7 +64,9 @@ func Cluster(ctx context.Context, cfg *rest.Config, opts ClusterOptions) (*snaps
 			b.snap.Unreadable = append(b.snap.Unreadable, k.unread)
 			return nil
 		}
-		b.read(k.kind)
+		if !opts.Brief || k.kind != podKind {
+			b.read(k.kind)
+		}
 		for _, o := range k.items {
 			o.fill(b)
 		}
@@ -71,7 +76,11 @@ func Cluster(ctx context.Context, cfg *rest.Config, opts ClusterOptions) (*snaps
 	if err != nil {
 		return nil, err
 	}
-	return b.finish(), nil
+	s := b.finish()
+	if opts.Brief {
+		s.Pods = nil
+	}
+	return s, nil
 }
 
 func (o ClusterOptions) origin(cfg *rest.Config) string {
@@ -113,7 +122,11 @@ func readCluster(ctx context.Context, cfg *rest.Config, opts ClusterOptions, eac
 	if err := l.hello(ctx, opts.Timeout); err != nil {
 		return err
 	}
-	for _, r := range resources(opts.CiliumNamespace) {
+	all := resources(opts.CiliumNamespace)
+	if opts.Brief {
+		all = brief(all, opts.CiliumNamespace)
+	}
+	for _, r := range all {
 		k, err := l.kind(ctx, r)
 		if err != nil {
 			return fmt.Errorf("list %s: %w", r.plural, err)

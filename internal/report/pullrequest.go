@@ -25,6 +25,9 @@ type PullRequestOptions struct {
 	// NoCommands leaves out what can be said in comments: nobody reads them where
 	// only a branch is pushed or a file is written.
 	NoCommands bool
+	// Delivery is Markdown that says how to bring the change in when Flux cannot;
+	// it is folded, and left out when it does not fit.
+	Delivery string
 	// Record is an HTML comment for machines that ends the body; it is never cut.
 	Record string
 }

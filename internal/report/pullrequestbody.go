@@ -26,6 +26,9 @@ func prBlocks(v *view, o PullRequestOptions) []block {
 			blocks = append(blocks, b)
 		}
 	}
+	if o.Delivery != "" {
+		blocks = append(blocks, block{title: "Flux cannot bring this change by itself: what to do, to be pasted", items: []string{o.Delivery}})
+	}
 	folded := mdFolded(v)
 	footer := folded[len(folded)-1]
 	blocks = append(blocks, folded[:len(folded)-1]...)

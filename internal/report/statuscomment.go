@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 // StatusOptions are what our one comment below a pull request says. All texts
@@ -19,10 +20,16 @@ type StatusOptions struct {
 	Replies []Reply
 	// Closing is the word with which the pull request was closed by us.
 	Closing string
+	// Blocks are folded, at the end; they are the first to be left out of a comment
+	// that is too long.
+	Blocks []StatusBlock
 	// Record is an HTML comment for machines that ends the text; it is never cut,
 	// and left out when it is not one comment in one line.
 	Record string
 }
+
+// StatusBlock is text in columns below a title.
+type StatusBlock struct{ Title, Text string }
 
 // Reply answers one command.
 type Reply struct {
@@ -50,7 +57,7 @@ func StatusComment(o StatusOptions) string {
 	for keep := statusLines; ; keep-- {
 		text := statusText(o, keep)
 		if keep == 0 || len(text)+len(record) <= maxPullRequest {
-			return text + record
+			return text + statusBlocks(o.Blocks, maxPullRequest-len(text)-len(record)) + record
 		}
 	}
 }
@@ -67,6 +74,54 @@ func statusText(o StatusOptions, keep int) string {
 	lines = append(lines, statusList("Answers", keep, len(o.Replies), func(i int) string { return mdReply(o.Replies[i]) })...)
 	lines = append(lines, statusList("So far", keep, len(o.History), func(i int) string { return mdShort(o.History[i]) })...)
 	return inertText(strings.Join(lines, "\n") + "\n")
+}
+
+// statusBlocks are as many of the blocks as there is room for, in bytes.
+func statusBlocks(blocks []StatusBlock, room int) string {
+	out := ""
+	for _, b := range blocks {
+		lines := strings.Split(strings.TrimRight(b.Text, "\n"), "\n")
+		for i, l := range lines {
+			if line(l) != strings.Join(strings.Fields(l), " ") {
+				l = line(l) // something in it is hidden, and its columns do not matter
+			}
+			lines[i] = strings.TrimRight("| "+plainColumns(l), " ")
+		}
+		fence := fenceFor(lines)
+		text := "\n<details><summary>" + mdShort(b.Title) + "</summary>\n\n" + fence + "text\n" + strings.Join(lines, "\n") + "\n" + fence + "\n\n</details>\n"
+		if len(out)+len(text) > room {
+			break
+		}
+		out += text
+	}
+	return out
+}
+
+// plainColumns takes out control characters and what forges and Markdown give a
+// meaning, and leaves the spaces.
+func plainColumns(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case strings.ContainsRune("<>@#!%`[]{}$&*_~\\", r):
+			return '|'
+		case unicode.IsControl(r) || !unicode.IsPrint(r) && r != ' ':
+			return ' '
+		}
+		return r
+	}, strings.NewReplacer("://", ": //", "www.", "www .", "WWW.", "WWW .").Replace(s))
+}
+
+// Matrices draws grids as plain text, with the legend; empty without any.
+func Matrices(grids []Grid) string {
+	if len(grids) == 0 {
+		return ""
+	}
+	t := newScreen(TextOptions{})
+	for _, g := range grids {
+		t.grid(g)
+	}
+	t.legend(grids)
+	return strings.Trim(t.b.String(), "\n")
 }
 
 // statusList is a list of the newest of n items, oldest first.
