@@ -19,6 +19,8 @@ run() { # run NAME COMMAND...
 run "killed at every request" env REMEDIATE_SOAK=1 "$go" test -count=1 -timeout 60m -run '^TestCrash' ./remediate
 run "detection in simulated clusters" env REMEDIATE_SOAK=1 "$go" test -count=1 -timeout 120m ./detect/confirm
 
+run "stories with a leader that is killed" env REMEDIATE_SOAK=1 REMEDIATE_KILLS="${REMEDIATE_KILLS:-100}" "$go" test -count=1 -timeout 120m -run '^TestStories$' ./remediate/controller/storytest
+
 packages=$("$go" list -f '{{.ImportPath}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./...)
 
 while read -r package imports; do
