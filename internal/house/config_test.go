@@ -42,7 +42,7 @@ func kustomizations(t *testing.T, dir string) []string {
 
 func TestKustomizationsBuild(t *testing.T) {
 	base := root(t)
-	for _, top := range []string{"config", "examples/incidents"} {
+	for _, top := range []string{"config", "examples/incidents", "examples/flux"} {
 		dirs := kustomizations(t, filepath.Join(base, top))
 		if len(dirs) == 0 {
 			t.Errorf("%s holds no kustomization.yaml", top)
@@ -100,8 +100,8 @@ func granted(rules []rbacv1.PolicyRule) (resources, problems []string) {
 func TestRightsAreThoseOfASnapshot(t *testing.T) {
 	var got []string
 	for _, r := range build(t, filepath.Join(root(t), "config", "default")).Resources() {
-		if kind := r.GetKind(); kind != "ClusterRole" && kind != "Role" {
-			continue
+		if kind := r.GetKind(); kind != "ClusterRole" && kind != "Role" || r.GetName() != "remediate-reader" {
+			continue // what the others grant, internal/install asks a real API server
 		}
 		text, err := r.AsYAML()
 		if err != nil {

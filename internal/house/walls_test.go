@@ -53,6 +53,15 @@ func walls() []wall {
 			why: "the pure core takes no client, no context and no file, so that tables can test it",
 		},
 		{
+			from: append(ours("api", "detect", "gitops", "remediate/plan", "remediate/guard", "remediate/verify", "remediate/delivery"), module+"/remediate$"),
+			deps: ours("remediate/controller"),
+			why:  "the reconcilers run the steps; no step knows that it is run by one",
+		},
+		{
+			from: ours("remediate/controller"), direct: []string{"os/exec"},
+			why: "the controller executes nothing",
+		},
+		{
 			from: ours("cmd/remediate-probe"),
 			deps: []string{
 				"helm.sh/helm", "sigs.k8s.io/kustomize", "sigs.k8s.io/controller-runtime",
@@ -71,7 +80,7 @@ func walls() []wall {
 func pure() []string {
 	paths := []string{
 		"detect/snapshot", "detect/cilium", "detect/policy", "detect/datapath", "detect/mesh",
-		"detect/signature", "detect/confirm", "remediate/plan", "remediate/guard", "internal/cidr",
+		"detect/signature", "detect/confirm", "remediate/plan", "remediate/guard", "remediate/verify", "internal/cidr",
 	}
 	for i, p := range paths {
 		paths[i] = module + "/" + p
@@ -142,6 +151,8 @@ func TestWallsStop(t *testing.T) {
 		{"pure with a client", pkg{ImportPath: m + "detect/policy", Deps: []string{"k8s.io/client-go/rest"}}, "client-go"},
 		{"pure root of detect", pkg{ImportPath: m + "detect", Imports: []string{"os"}}, "imports os"},
 		{"observe may read files", pkg{ImportPath: m + "detect/observe", Imports: []string{"os", "context"}}, ""},
+		{"a step that knows the controller", pkg{ImportPath: m + "remediate/verify", Deps: []string{m + "remediate/controller"}}, "no step knows"},
+		{"a controller that executes", pkg{ImportPath: m + "remediate/controller", Imports: []string{"os/exec"}}, "executes nothing"},
 		{"probe with helm", pkg{ImportPath: m + "cmd/remediate-probe", Deps: []string{"helm.sh/helm/v4/pkg/engine"}}, "stays small"},
 		{"cilium itself", pkg{ImportPath: m + "cmd/remediate", Deps: []string{"github.com/cilium/cilium/pkg/policy"}}, "only conformance"},
 		{"hubble's client", pkg{ImportPath: m + "detect/probe", Deps: []string{"github.com/cilium/cilium/api/v1/observer"}}, ""},
