@@ -27,6 +27,9 @@ func as(server *testbed.Server, user string) *rest.Config {
 
 // The roles in config/rbac are enough for all that an administrator can read.
 func testShippedRole(t *testing.T, server *testbed.Server) {
+	for _, file := range []string{filepath.Join("..", "manager", "namespace.yaml"), filepath.Join("..", "probe", "namespace.yaml")} {
+		testbed.LoadObjects(t, server.Config, testbed.Objects(t, filepath.Join(rbac, file))...)
+	}
 	testbed.Load(t, server.Config, rbac, "Kustomization")
 	got, err := observe.Cluster(t.Context(), as(server, "system:serviceaccount:remediate-system:remediate"), observe.ClusterOptions{})
 	if err != nil {
