@@ -214,18 +214,22 @@ func (s *stage) heal(t *testing.T) {
 	s.wantHealthy(t)
 }
 
-// wantHealthy: guarded pods answer from node to node, over both families.
+// wantHealthy: guarded pods answer from node to node, over both families, as soon as
+// the agents have programmed what they run with.
 func (s *stage) wantHealthy(t *testing.T) {
 	t.Helper()
-	for _, from := range s.bed.Lab.Nodes {
-		for _, to := range s.bed.Lab.Nodes {
-			for _, family := range []string{"IPv4", "IPv6"} {
-				if o := s.bed.Ask(t, from.Name, to.Name, v1alpha1.TargetGuarded, family); o.Outcome != v1alpha1.OutcomeOK {
-					t.Errorf("after the test %s does not reach %s over %s: %s", from.Name, to.Name, family, o.Outcome)
+	eventually(t, patience, "the cluster is healthy again", func() string {
+		for _, from := range s.bed.Lab.Nodes {
+			for _, to := range s.bed.Lab.Nodes {
+				for _, family := range []string{"IPv4", "IPv6"} {
+					if o := s.bed.Ask(t, from.Name, to.Name, v1alpha1.TargetGuarded, family); o.Outcome != v1alpha1.OutcomeOK {
+						return fmt.Sprintf("%s does not reach %s over %s: %s", from.Name, to.Name, family, o.Outcome)
+					}
 				}
 			}
 		}
-	}
+		return ""
+	})
 }
 
 func (s *stage) remediations(t testing.TB) []v1alpha1.Remediation {
