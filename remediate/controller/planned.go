@@ -16,6 +16,7 @@ import (
 	"github.com/remediate-dev/remediate/gitops/forge"
 	"github.com/remediate-dev/remediate/gitops/repo"
 	"github.com/remediate-dev/remediate/remediate"
+	"github.com/remediate-dev/remediate/remediate/delivery"
 )
 
 // planned makes the plan, on the newest commit of the branch.
@@ -48,6 +49,9 @@ func (planned) do(ctx context.Context, i *incident) (bool, error) {
 	}
 	i.showPlan()
 	i.showDelivery()
+	if d := i.obj.Status.Delivery; d != nil && d.WillArrive == string(delivery.Unknown) {
+		i.mem.early = true // what probes see of Flux's way meanwhile may say
+	}
 	return false, nil
 }
 
