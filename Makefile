@@ -82,7 +82,7 @@ test: need-go need-git vet unit conformance release-tools fresh ## All that a ch
 vet: need-go $(CHART)
 	$(GO) vet ./...
 
-# The servers that tests start (kube-apiserver, Flux, Gitea ...) compile for ten
+# The servers that tests start (kube-apiserver, Flux, Gitea ...) compile for many
 # minutes once; no test's time limit holds that.
 test-servers: need-go need-git $(CHART)
 	$(TEST_ENV) $(GO) test $(RACE) -timeout 40m -run '^TestTools$$' ./internal/testbed
