@@ -119,8 +119,9 @@ fresh-crd: need-go
 	fi; \
 	echo 'ok  	config/crd is fresh'
 
-e2e: need-go ## Tests against a real API server and Flux (none in this release)
-	@if [ -d e2e ]; then $(GO) test -timeout 60m ./e2e/...; else echo 'no end-to-end tests in this release'; fi
+e2e: need-go $(CHART) ## Tests on real Cilium agents; needs root, and clang-19 (builds the agent first: minutes, once)
+	$(GO) test -tags e2e -timeout 60m -run '^Test(Datapath)?Tools$$' ./internal/testbed
+	$(GO) test -tags e2e -p 1 -timeout 60m ./internal/testbed/cilium ./e2e/...
 
 bench: need-go ## Run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m ./...

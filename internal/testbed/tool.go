@@ -37,6 +37,9 @@ func toolNames() []string {
 	return []string{"kube-apiserver", "kube-controller-manager", "gitea", "helm-controller", "source-controller", "kustomize-controller", "etcd"}
 }
 
+// datapathNames are those that only tests with root take ([internal/testbed/cilium]).
+func datapathNames() []string { return []string{"cilium-agent", "cilium-dbg", "cilium-cni"} }
+
 func componentNamed(name string) (component, bool) {
 	switch name {
 	case "etcd":
@@ -49,11 +52,17 @@ func componentNamed(name string) (component, bool) {
 		return component{module: "flux", pkg: "github.com/fluxcd/" + name}, true
 	case "gitea":
 		return component{module: "gitea", pkg: "code.gitea.io/gitea", cgo: true, tags: "sqlite,sqlite_unlock_notify"}, true
+	case "cilium-agent":
+		return component{module: "cilium/module", pkg: "github.com/cilium/cilium/daemon", tags: "osusergo"}, true
+	case "cilium-dbg":
+		return component{module: "cilium/module", pkg: "github.com/cilium/cilium/cilium-dbg", tags: "osusergo"}, true
+	case "cilium-cni":
+		return component{module: "cilium/module", pkg: "github.com/cilium/cilium/plugins/cilium-cni", tags: "osusergo"}, true
 	}
 	return component{}, false
 }
 
-// Tool returns the path of a server's binary, which is one of toolNames; "gitea"
+// Tool returns the path of a binary, one of toolNames or datapathNames; "gitea"
 // takes a C compiler. It is built once and
 // kept below the user's cache folder ($XDG_CACHE_HOME or $HOME/.cache), in
 // remediate/tools/KEY, where KEY is the sha256 of all that goes into the build.
@@ -73,7 +82,7 @@ func Tool(t testing.TB, name string) string {
 func tool(t testing.TB, name string) (string, error) {
 	c, ok := componentNamed(name)
 	if !ok {
-		return "", errors.New("no such component: there are " + strings.Join(toolNames(), ", "))
+		return "", errors.New("no such component: there are " + strings.Join(append(toolNames(), datapathNames()...), ", "))
 	}
 	root, err := checkout()
 	if err != nil {

@@ -158,7 +158,7 @@ func TestKubernetesFlags(t *testing.T) {
 }
 
 func TestToolUnknown(t *testing.T) {
-	if _, err := tool(t, "kubelet"); err == nil || !strings.Contains(err.Error(), "gitea, helm-controller") {
+	if _, err := tool(t, "kubelet"); err == nil || !strings.Contains(err.Error(), "helm-controller") {
 		t.Errorf("error = %v", err)
 	}
 }
@@ -170,7 +170,7 @@ func TestToolModulesAreApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range toolNames() {
+	for _, name := range append(toolNames(), datapathNames()...) {
 		c, ok := componentNamed(name)
 		if !ok {
 			t.Fatalf("no component %s", name)

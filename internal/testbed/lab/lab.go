@@ -38,6 +38,10 @@ type Spec struct {
 	Daemons []PodSpec
 	// NoPing keeps unprivileged ping sockets off in pods, as kernels have it by default.
 	NoPing bool
+	// Bare: nodes have their uplink, addresses and default routes, and nothing that
+	// Cilium would make, for real agents to make it. There are no pods then, and
+	// Config is nobody's.
+	Bare bool
 }
 
 const maxNodes = 15
@@ -97,11 +101,13 @@ type Lab struct {
 
 	mu       sync.Mutex
 	pods     []*Pod
+	spaces   []*Space
 	services []Service
 	// resolver is the pods' /etc/resolv.conf; empty without DNS.
 	resolver string
-	// names counts fault tables and relay devices.
+	// names counts fault tables, relay devices and hosts; ports those on bridges.
 	names  int
+	ports  int
 	relays []*relay
 }
 
@@ -145,6 +151,9 @@ func (l *Lab) build() error {
 		return err
 	}
 	var specs []PodSpec
+	if l.spec.Bare {
+		return nil
+	}
 	for _, n := range l.Nodes {
 		if err := n.configure(*l.spec.Config); err != nil {
 			return err
@@ -270,6 +279,12 @@ func (l *Lab) close() {
 	}
 	for _, p := range l.Pods() {
 		p.close()
+	}
+	l.mu.Lock()
+	spaces := l.spaces
+	l.mu.Unlock()
+	for _, s := range spaces {
+		s.close()
 	}
 	for _, n := range l.Nodes {
 		n.close()

@@ -32,7 +32,15 @@ in a container: its seccomp profile must allow unshare and mount`
 // and exits with their code. Arguments, environment, standard streams and signals
 // are passed on. Inside, the process is root of its namespaces, /run is empty, and
 // the only network device is lo.
-func Main(m *testing.M) {
+func Main(m *testing.M) { run(m, outside) }
+
+// RootMain is Main for tests that load BPF programs, which the kernel allows only
+// outside of user namespaces: the caller must be root.
+func RootMain(m *testing.M) {
+	run(m, func() int { return outsideWith(func() (*exec.Cmd, error) { return startAs(0) }) })
+}
+
+func run(m *testing.M, outside func() int) {
 	if os.Getenv(inside) == "" {
 		os.Exit(outside())
 	}
@@ -45,7 +53,9 @@ func Main(m *testing.M) {
 }
 
 // outside runs this binary again in namespaces of its own and returns its code.
-func outside() int {
+func outside() int { return outsideWith(start) }
+
+func outsideWith(start func() (*exec.Cmd, error)) int {
 	// The kernel ends the child with the thread that started it.
 	runtime.LockOSThread()
 	signals := make(chan os.Signal, 8)
@@ -74,14 +84,16 @@ func outside() int {
 
 // start tries with a user namespace, and where root may not have one, without.
 func start() (*exec.Cmd, error) {
-	const flags = unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID
-	cmd := rerun(flags | unix.CLONE_NEWUSER)
-	err := cmd.Start()
+	cmd, err := startAs(unix.CLONE_NEWUSER)
 	if err != nil && os.Geteuid() == 0 {
-		cmd = rerun(flags)
-		err = cmd.Start()
+		return startAs(0)
 	}
 	return cmd, err
+}
+
+func startAs(more uintptr) (*exec.Cmd, error) {
+	cmd := rerun(unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID | more)
+	return cmd, cmd.Start()
 }
 
 func rerun(flags uintptr) *exec.Cmd {

@@ -48,6 +48,9 @@ func (n *Node) port() string { return fmt.Sprintf("port%02d", n.Number) }
 // address gives the node its addresses, cilium_host with the router's, the default
 // routes, and no way to pod addresses that no pod has.
 func (n *Node) address() error {
+	if n.lab.spec.Bare {
+		return n.addressUplink()
+	}
 	if err := n.veth("cilium_host", n.Space, "cilium_net", n.lab.spec.MTU); err != nil {
 		return err
 	}
@@ -56,18 +59,28 @@ func (n *Node) address() error {
 			return err
 		}
 	}
+	if err := n.addressUplink(); err != nil {
+		return err
+	}
 	for _, family := range n.lab.spec.families() {
 		router := routerAddr(family, n.Number)
-		if err := n.addAddr(uplink, nodePrefix(family, n.Segment, n.Number)); err != nil {
-			return err
-		}
 		if err := n.addAddr("cilium_host", netip.PrefixFrom(router, router.BitLen())); err != nil {
 			return err
 		}
-		if err := n.addRoute(everywhere(family), gatewayPrefix(family, n.Segment).Addr(), uplink, netip.Addr{}); err != nil {
+		if err := n.addBlackhole(n.PodCIDR(family)); err != nil {
 			return err
 		}
-		if err := n.addBlackhole(n.PodCIDR(family)); err != nil {
+	}
+	return nil
+}
+
+// addressUplink gives the node its addresses and default routes.
+func (n *Node) addressUplink() error {
+	for _, family := range n.lab.spec.families() {
+		if err := n.addAddr(uplink, nodePrefix(family, n.Segment, n.Number)); err != nil {
+			return err
+		}
+		if err := n.addRoute(everywhere(family), gatewayPrefix(family, n.Segment).Addr(), uplink, netip.Addr{}); err != nil {
 			return err
 		}
 	}

@@ -96,7 +96,7 @@ func bridgeName(segment int) string { return fmt.Sprintf("br%d", segment) }
 
 // plug joins a namespace to a segment: device in it, port on the bridge.
 func (l *Lab) plug(s *Space, device string, segment int, port string) error {
-	if err := l.wire.veth(port, s, device, l.spec.MTU); err != nil {
+	if err := l.wire.vethAt(l.nextPort(), port, s, device, l.spec.MTU); err != nil {
 		return err
 	}
 	if err := l.enslave(port, segment); err != nil {
@@ -119,7 +119,12 @@ func (l *Lab) enslave(port string, segment int) error {
 // veth makes a pair with one end here and the other in another namespace. Packets
 // in it have the size that they have on a wire: nothing is segmented later.
 func (s *Space) veth(name string, peer *Space, peerName string, mtu int) error {
-	v := netlink.NewVeth(netlink.LinkAttrs{Name: name, MTU: mtu, TxQLen: -1})
+	return s.vethAt(0, name, peer, peerName, mtu)
+}
+
+// vethAt gives this end its number; 0 lets the kernel choose.
+func (s *Space) vethAt(index int, name string, peer *Space, peerName string, mtu int) error {
+	v := netlink.NewVeth(netlink.LinkAttrs{Index: index, Name: name, MTU: mtu, TxQLen: -1})
 	v.PeerName, v.PeerNamespace, v.PeerMTU = peerName, netlink.NsFd(int(peer.handle)), uint32(mtu)
 	if err := s.link.LinkAdd(v); err != nil {
 		return fmt.Errorf("failed to join %s and %s: %w", s.Name, peer.Name, err)

@@ -1,0 +1,160 @@
+//go:build linux
+
+package cilium
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"slices"
+)
+
+// maxAnswer bounds what is read of an agent's answer, in bytes.
+const maxAnswer = 64 << 20
+
+// ask gets a resource of the agent's API (api/v1/openapi.yaml, 1.18.6).
+func (n *Node) ask(path string, out any) error {
+	req, err := http.NewRequest(http.MethodGet, "http://agent/v1/"+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := n.api.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s: %.200s", path, resp.Status, text)
+	}
+	return json.Unmarshal(text, out)
+}
+
+// endpoint is one of the agent's, as far as it is read.
+type endpoint struct {
+	ID     int64 `json:"id"`
+	Status struct {
+		State               string `json:"state"`
+		ExternalIdentifiers struct {
+			Namespace string `json:"k8s-namespace"`
+			Pod       string `json:"k8s-pod-name"`
+		} `json:"external-identifiers"`
+		Identity struct {
+			ID     int64    `json:"id"`
+			Labels []string `json:"labels"`
+		} `json:"identity"`
+		Policy struct {
+			Realized struct {
+				Revision int64 `json:"policy-revision"`
+			} `json:"realized"`
+		} `json:"policy"`
+		Networking struct {
+			InterfaceName string `json:"interface-name"`
+		} `json:"networking"`
+	} `json:"status"`
+}
+
+func (n *Node) endpoints() ([]endpoint, error) {
+	var out []endpoint
+	err := n.ask("endpoint", &out)
+	return out, err
+}
+
+// ready says whether the agent is well and has made the programs of all pods.
+func (n *Node) ready() error {
+	var health struct {
+		Cilium, Kubernetes struct {
+			State string `json:"state"`
+			Msg   string `json:"msg"`
+		}
+	}
+	if err := n.ask("healthz", &health); err != nil {
+		return err
+	}
+	if health.Cilium.State != "Ok" || health.Kubernetes.State != "Ok" {
+		return fmt.Errorf("cilium is %q (%s), kubernetes %q (%s)", health.Cilium.State, health.Cilium.Msg, health.Kubernetes.State, health.Kubernetes.Msg)
+	}
+	revision, err := n.policyRevision()
+	if err != nil {
+		return err
+	}
+	return n.realized(revision)
+}
+
+// realized says whether all pods' policies are at least of a revision.
+func (n *Node) realized(revision int64) error {
+	all, err := n.endpoints()
+	if err != nil {
+		return err
+	}
+	if pods := n.cluster.podsOf(n); len(all) <= len(pods) {
+		return fmt.Errorf("%d endpoints of %d pods and the node itself", len(all), len(pods))
+	}
+	for _, e := range all {
+		if s := e.Status; s.State != "ready" || s.Policy.Realized.Revision < revision {
+			return fmt.Errorf("endpoint %d (%s/%s) is %q at policy revision %d of %d", e.ID,
+				s.ExternalIdentifiers.Namespace, s.ExternalIdentifiers.Pod, s.State, s.Policy.Realized.Revision, revision)
+		}
+	}
+	return nil
+}
+
+func (n *Node) policyRevision() (int64, error) {
+	var out struct {
+		Revision int64 `json:"revision"`
+	}
+	err := n.ask("policy", &out)
+	return out.Revision, err
+}
+
+// sameLabels says whether two identities stand for the same labels.
+func (n *Node) sameLabels(a, b int64) bool {
+	var labels [2][]string
+	for i, number := range []int64{a, b} {
+		var identity struct {
+			Labels []string `json:"labels"`
+		}
+		if err := n.ask(fmt.Sprintf("identity/%d", number), &identity); err != nil {
+			return false
+		}
+		slices.Sort(identity.Labels)
+		labels[i] = identity.Labels
+	}
+	return len(labels[0]) > 0 && slices.Equal(labels[0], labels[1])
+}
+
+// RouterIPs are the addresses of cilium_host (CiliumInternalIP), at most one per
+// family.
+func (n *Node) RouterIPs() ([]netip.Addr, error) {
+	type family struct {
+		IP      string `json:"ip"`
+		Enabled bool   `json:"enabled"`
+	}
+	var out struct {
+		Status struct {
+			Addressing struct {
+				IPv4 family `json:"ipv4"`
+				IPv6 family `json:"ipv6"`
+			} `json:"addressing"`
+		} `json:"status"`
+	}
+	if err := n.ask("config", &out); err != nil {
+		return nil, err
+	}
+	var addrs []netip.Addr
+	var errs []error
+	for _, f := range []family{out.Status.Addressing.IPv4, out.Status.Addressing.IPv6} {
+		if f.IP == "" || !f.Enabled {
+			continue
+		}
+		a, err := netip.ParseAddr(f.IP)
+		addrs, errs = append(addrs, a), append(errs, err)
+	}
+	return addrs, errors.Join(errs...)
+}
