@@ -25,10 +25,10 @@ RACE := -race
 TEST_ENV := CGO_ENABLED=1
 endif
 
-.PHONY: help demo build probe chart binaries image install-yaml plugins release-tools test vet test-servers unit conformance fresh fresh-crd e2e bench lint generate generate-crd soak clean need-go need-git
+.PHONY: help demo build probe chart binaries image install-yaml plugins release-tools test vet test-servers unit conformance fresh fresh-crd e2e conformance-full bench lint generate generate-crd soak clean need-go need-git
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build ## Diagnose the bundled incident: plan as text, and as HTML and Markdown in out/
 	@mkdir -p $(OUT)
@@ -93,7 +93,8 @@ ifeq ($(RACE),)
 endif
 	$(TEST_ENV) $(GO) test $(RACE) -timeout $(TIMEOUT) ./...
 
-conformance: need-go ## Compare the model with Cilium's own engine and with the recorded runs
+conformance: need-go ## Compare the model with Cilium's own engine and with what real agents did, as recorded
+	$(GO) test -timeout $(TIMEOUT) ./e2e/matrix ./e2e/startup
 	cd conformance && $(GO) test -timeout $(TIMEOUT) ./...
 	cd conformance/yamledit && $(GO) test -timeout $(TIMEOUT) ./...
 
@@ -122,6 +123,11 @@ fresh-crd: need-go
 e2e: need-go $(CHART) ## Tests on real Cilium agents; needs root, and clang-19 (builds the agent first: minutes, once)
 	$(GO) test -tags e2e -timeout 60m -run '^Test(Datapath)?Tools$$' ./internal/testbed
 	$(GO) test -tags e2e -p 1 -timeout 60m ./internal/testbed/cilium ./e2e/...
+	$(GO) test -tags e2e -timeout 60m -run '^TestAgents' -v ./remediate/controller/storytest
+
+conformance-full: need-go $(CHART) ## All flows of the matrix and all starts on real agents, as root; make e2e has a core of them
+	$(GO) test -tags e2e -timeout 60m -run '^Test(Datapath)?(Tools|Releases)$$' ./internal/testbed
+	REMEDIATE_FULL=1 $(GO) test -tags e2e -p 1 -timeout 120m -v ./e2e/...
 
 bench: need-go ## Run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m ./...

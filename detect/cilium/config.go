@@ -36,6 +36,12 @@ type NodeFacts struct {
 	Devices []string
 	// WireGuard, Netkit, Geneve and IPIP: the kernel has that kind of device.
 	WireGuard, Netkit, Geneve, IPIP snapshot.Tri
+	// OutputMasks: the kernel has xfrm state output masks, Linux 4.19 with CONFIG_XFRM.
+	OutputMasks snapshot.Tri
+	// DefaultQdisc: net.core.default_qdisc can be read, which takes the machine's own
+	// network namespace; without it the agent turns the bandwidth manager off
+	// (pkg/datapath/linux/bandwidth/bandwidth.go:171, 1.18.6).
+	DefaultQdisc snapshot.Tri
 	// IP6Tables: the ip6tables tables that IPv6 needs are available.
 	IP6Tables snapshot.Tri
 	// IPsecKey: the file that ipsec-key-file names exists.

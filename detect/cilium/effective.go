@@ -134,3 +134,10 @@ func oneOf(v string, allowed ...string) string {
 	}
 	return allowed[0]
 }
+
+// ServiceLoopback says whether a pod that a service leads back to itself, packet by
+// packet, is heard: over IPv6 since 1.19 (bpf/bpf_lxc.c:512, 1.18.6: "No
+// hairpin/loopback support for IPv6").
+func (s *Settings) ServiceLoopback(family string) bool {
+	return family != cidr.IPv6 || !modelled(s.Version).less(release{1, 19, 0})
+}

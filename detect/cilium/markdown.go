@@ -10,8 +10,8 @@ func RulesMarkdown() string {
 	var b strings.Builder
 	b.WriteString("# Start-up rules\n\n" +
 		"Generated from the catalogue in `detect/cilium`; do not edit.\n" +
-		"Held against the starts of real agents of Cilium " + strings.Join(CheckedVersions(), " and ") + ";\n" +
-		"1.19 was read in its sources, 1.16 and 1.17 are assumed to be like 1.18.\n")
+		"Held against the starts of real agents of Cilium " + strings.Join(CheckedVersions(), ", ") + ";\n" +
+		"1.16 and 1.17 are assumed to be like 1.18.\n")
 	for _, section := range []struct {
 		prefix, title, text string
 	}{

@@ -48,6 +48,10 @@ type Rule struct {
 	check func(*agent) verdict
 }
 
+// In says whether the rule is one of a version, "1.18.6". A version outside of what the
+// rules know has those of the nearest known one.
+func (r Rule) In(version string) bool { return r.in(modelled(version)) }
+
 func (r Rule) in(rel release) bool { return Flag{From: r.From, Until: r.Until}.in(rel) }
 
 // stage orders rules as the agent evaluates them (daemon/cmd/root.go, 1.18.6):

@@ -3,6 +3,7 @@ package cilium
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +20,15 @@ var graphRules = []Rule{
 		check: func(a *agent) verdict {
 			v := a.text("kube-proxy-replacement")
 			return refuse(v != "true" && v != "false", "invalid value for kube-proxy-replacement")
+		},
+	}, {
+		ID: "V93", Kind: KindAgent, stage: stageGraph, From: "1.19",
+		Title: "The MTU is a decimal", Message: "cannot parse 'MTU' as int: strconv.ParseInt: parsing \"…\": invalid syntax",
+		Keys: []string{"mtu"}, Source: "pkg/mtu/cell.go:70 (1.19.6); measured on 1.19.6 and 1.20.2",
+		check: func(a *agent) verdict {
+			v := a.text("mtu")
+			_, err := strconv.ParseInt(v, 0, 64)
+			return refuse(v != "" && err != nil, "cannot parse 'MTU' as int: strconv.ParseInt: parsing %q: invalid syntax", v)
 		},
 	}, {
 		ID: "V53", Kind: KindAgent, stage: stageGraph,
@@ -104,9 +114,9 @@ var graphRules = []Rule{
 			return refuse(err == nil && d <= 0, "--lb-reflector-wait-time must be greater than 0, got %s", d)
 		},
 	}, {
-		ID: "V65", Kind: KindAgent, stage: stageGraph, From: "1.20",
+		ID: "V65", Kind: KindAgent, stage: stageGraph, From: "1.19",
 		Title: "bpf-lb-dsr-dispatch has an unknown value", Message: "Invalid value for --bpf-lb-dsr-dispatch: …",
-		Keys: []string{"bpf-lb-dsr-dispatch"}, Source: "pkg/loadbalancer/config.go:469-473 (1.20.2)",
+		Keys: []string{"bpf-lb-dsr-dispatch"}, Source: "pkg/loadbalancer/config.go:455-459 (1.19.6), :469-473 (1.20.2)",
 		check: func(a *agent) verdict {
 			d := a.dsrDispatch()
 			return refuse(d != "opt" && d != "ipip" && d != "geneve", "Invalid value for --bpf-lb-dsr-dispatch: %s", d)

@@ -86,6 +86,11 @@ var initRules = []Rule{
 		Source: "daemon/cmd/daemon_main.go:1196-1200 (1.18.6)",
 		check:  ipsecDNS,
 	}, {
+		ID: "V92", Kind: KindAgent, stage: stageInit, Until: "1.19",
+		Title: "IPsec in a tunnel needs kernel support", Message: noOutputMasks,
+		Keys: []string{"enable-ipsec", "routing-mode"}, Source: "daemon/cmd/daemon_main.go:1202-1206 (1.18.6)", Needs: "xfrm state output masks",
+		check: outputMasks,
+	}, {
 		ID: "V59", Kind: KindAgent, stage: stageInit, From: "1.19",
 		Title:   "Masquerading towards remote nodes needs BPF masquerade",
 		Message: "Option enable-remote-node-masquerade requires BPF masquerade to be enabled (enable-bpf-masquerade)",

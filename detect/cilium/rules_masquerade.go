@@ -62,6 +62,14 @@ var masqueradeRules = append([]Rule{
 			return refuse(a.on("enable-nat46x64-gateway"), "panic: As4 called on IPv6 address")
 		},
 	}, {
+		ID: "V61", Kind: KindDatapath, stage: stageLate, Until: "1.19",
+		Title: "The folder of the ip-masq-agent file is missing", Message: `Daemon start failed: failed to create ipmasq agent: Failed to add "/etc/config" dir to fsnotify watcher: no such file or directory`,
+		Keys: []string{"enable-ip-masq-agent", "ip-masq-agent-config-path"}, Source: "daemon/cmd/daemon_main.go:1478, 1584 (1.18.6)", Needs: "the agent's volumes; the chart mounts the folder",
+		check: func(a *agent) verdict {
+			return refuse(a.on("enable-ip-masq-agent") && a.cfg.Node.MasqAgentFolder == snapshot.No,
+				"Daemon start failed: failed to create ipmasq agent: Failed to add %q dir to fsnotify watcher: no such file or directory", folder(a.text("ip-masq-agent-config-path")))
+		},
+	}, {
 		ID: "V61", Kind: KindAgent, stage: stageLate, From: "1.19",
 		Title: "The folder of the ip-masq-agent file is missing", Message: `failed to start ip-masq-agent: failed to add "/etc/config" dir to fsnotify watcher: no such file or directory`,
 		Keys: []string{"enable-ip-masq-agent", "ip-masq-agent-config-path"}, Source: "pkg/ipmasq/ipmasq.go:133 (1.20.2)", Needs: "the agent's volumes; the chart mounts the folder",

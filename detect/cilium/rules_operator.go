@@ -48,7 +48,7 @@ func (p pool) rules() []Rule {
 			},
 		}
 	}
-	return []Rule{
+	rules := []Rule{
 		rule("O9", "A node mask size is no number", "Incorrect config-map flag value: option "+p.maskKey()+": …", "pkg/option/config.go:3682 (1.18.6)", p.keys(p.maskKey()),
 			func(a *agent) verdict {
 				err := typedFlag{kind: "int"}.parse(a.text(p.maskKey()))
@@ -66,11 +66,11 @@ func (p pool) rules() []Rule {
 			p.first(func(_ *agent, text string, c netip.Prefix, _ []netip.Prefix) verdict {
 				return refuse(!c.IsValid(), "unable to initialize %s allocator: invalid CIDR address: %s", p.name, text)
 			})),
-		rule("O8", "Pool CIDRs overlap", "unable to initialize "+p.name+" allocator: requested CIDR … collides with …", "pkg/ipam/allocator/clusterpool/cidralloc/cidralloc.go:49-56 (1.18.6)", p.keys(),
-			p.first(func(_ *agent, text string, c netip.Prefix, before []netip.Prefix) verdict {
+		rule("O8", "Pool CIDRs overlap", "unable to initialize "+p.name+" allocator: requested CIDR … collides with clusterCIDR: …, nodeMask: …", "pkg/ipam/allocator/clusterpool/cidralloc/cidralloc.go:34 and :49-56, pkg/ipam/cidrset/cidr_set.go:102 (1.18.6)", p.keys(),
+			p.first(func(a *agent, text string, c netip.Prefix, before []netip.Prefix) verdict {
 				for _, b := range before {
 					if c.IsValid() && b.IsValid() && c.Overlaps(b) {
-						return refuse(true, "unable to initialize %s allocator: requested CIDR %s collides with %s", p.name, text, b)
+						return refuse(true, "unable to initialize %s allocator: requested CIDR %s collides with clusterCIDR: %s, nodeMask: %d", p.name, text, b, a.number(p.maskKey()))
 					}
 				}
 				return verdict{}
@@ -83,12 +83,16 @@ func (p pool) rules() []Rule {
 			p.first(func(a *agent, _ string, _ netip.Prefix, _ []netip.Prefix) verdict {
 				return refuse(a.number(p.maskKey()) > p.bits, "unable to initialize %s allocator: %s", p.name, badMask)
 			})),
+	}
+	if p.bits == 32 {
+		return rules
+	}
+	return append(rules,
 		rule("O3", "An IPv6 node mask more than 16 bits longer than the pool's", tooBig, cidrset, p.keys(p.maskKey()),
 			p.first(func(a *agent, _ string, c netip.Prefix, _ []netip.Prefix) verdict {
 				mask := a.number(p.maskKey())
-				return refuse(p.bits == 128 && mask <= 128 && p.fits(c) && mask-c.Bits() > 16, "unable to initialize %s allocator: %s", p.name, tooBig)
-			})),
-	}
+				return refuse(mask <= 128 && p.fits(c) && mask-c.Bits() > 16, "unable to initialize %s allocator: %s", p.name, tooBig)
+			})))
 }
 
 func (p pool) fits(c netip.Prefix) bool { return c.IsValid() && c.Addr().BitLen() == p.bits }

@@ -47,37 +47,37 @@ var startRules = []Rule{
 			return refuse(outside, mtuRefused, mtu)
 		},
 	}, {
-		ID: "V64", Kind: KindDatapath, stage: stageStart,
-		Title:   "An MTU below 1280 takes IPv6 off the devices",
-		Message: "Failed to initialize datapath, retrying later: failed to setup base devices: timeout waiting for parameter [net ipv6 conf cilium_host forwarding] reconciliation",
-		Keys:    []string{"mtu", "enable-ipv6"}, Source: "measured on 1.18.6; RFC 8200 section 5",
-		check: func(a *agent) verdict {
-			mtu := a.number("mtu")
-			return refuse(a.ipv6() && mtu >= 68 && mtu < 1280,
-				"Failed to initialize datapath, retrying later: failed to setup base devices: timeout waiting for parameter [net ipv6 conf cilium_host forwarding] reconciliation")
-		},
+		ID: "V64", Kind: KindDatapath, stage: stageStart, Until: "1.19",
+		Title: "An MTU below 1280 takes IPv6 off the devices", Message: noForwarding("failed to setup base devices"),
+		Keys: []string{"mtu", "enable-ipv6"}, Source: "measured on 1.18.6; RFC 8200 section 5",
+		check: smallMTU("failed to setup base devices"),
+	}, {
+		ID: "V64", Kind: KindDatapath, stage: stageStart, From: "1.19",
+		Title: "An MTU below 1280 takes IPv6 off the devices", Message: noForwarding(vethForwarding),
+		Keys: []string{"mtu", "enable-ipv6"}, Source: "pkg/datapath/loader/netlink.go:105-124 (1.19.6); measured on 1.19.6 and 1.20.2; RFC 8200 section 5",
+		check: smallMTU(vethForwarding),
 	}, {
 		ID: "V83", Kind: KindDatapath, stage: stageStart,
 		Title:   "GENEVE needs kernel support",
-		Message: "Failed to initialize datapath, retrying later: failed to setup geneve tunnel device: operation not supported, maybe kernel module for geneve is not available?",
+		Message: "Failed to initialize datapath, retrying later: failed to setup geneve tunnel device: setting up geneve device: creating geneve device: creating device cilium_geneve: operation not supported, maybe kernel module for geneve is not available?",
 		Keys:    []string{"tunnel-protocol", "routing-mode", "bpf-lb-mode", "bpf-lb-mode-annotation", "bpf-lb-dsr-dispatch", "kube-proxy-replacement", "enable-egress-gateway"},
-		Source:  "pkg/datapath/loader/base.go:416-419 (1.18.6)", Needs: "kernel module geneve",
+		Source:  "pkg/datapath/loader/base.go:416-419 and netlink.go:186-421 (1.18.6)", Needs: "kernel module geneve",
 		check: func(a *agent) verdict {
 			device := a.tunnelling() || a.egressGateway() || (a.nodePort() && a.usesDSR() && a.dsrDispatch() == "geneve")
 			return depends(a.text("tunnel-protocol") == "geneve" && device, a.cfg.Node.Geneve,
 				"whether the nodes' kernel has GENEVE devices",
-				"Failed to initialize datapath, retrying later: failed to setup geneve tunnel device: operation not supported, maybe kernel module for geneve is not available?")
+				"Failed to initialize datapath, retrying later: failed to setup geneve tunnel device: setting up geneve device: creating geneve device: creating device cilium_geneve: operation not supported, maybe kernel module for geneve is not available?")
 		},
 	}, {
-		ID: "V86", Kind: KindDatapath, stage: stageStart, From: "1.19",
-		Title:   "IPIP dispatch needs kernel support",
-		Message: "Failed to initialize datapath, retrying later: unable to create ipip devices: operation not supported, maybe kernel module for ipip is not available?",
-		Keys:    []string{"bpf-lb-mode", "bpf-lb-mode-annotation", "bpf-lb-dsr-dispatch", "kube-proxy-replacement"},
-		Source:  "pkg/kpr/initializer/kube_proxy_replacement.go:100 (1.20.2); measured on 1.20.2", Needs: "kernel modules ipip and ip6_tunnel",
+		ID: "V86", Kind: KindDatapath, stage: stageStart,
+		Title:   "IPIP termination, and IPIP dispatch since 1.19, need kernel support",
+		Message: "Failed to initialize datapath, retrying later: unable to create ipip devices: creating cilium_ipip4: creating device cilium_ipip4: operation not supported, maybe kernel module for ipip is not available?",
+		Keys:    []string{"enable-ipip-termination", "bpf-lb-acceleration", "bpf-lb-mode", "bpf-lb-mode-annotation", "bpf-lb-dsr-dispatch", "kube-proxy-replacement"},
+		Source:  "pkg/datapath/loader/base.go:403-412 (1.18.6), :382 (1.19.6); pkg/kpr/initializer/kube_proxy_replacement.go:103-106 (1.19.6), :100-103 (1.20.2)", Needs: "kernel modules ipip and ip6_tunnel",
 		check: func(a *agent) verdict {
-			return depends(a.nodePort() && a.dsrIPIP(), a.cfg.Node.IPIP,
+			return depends(a.on("enable-ipip-termination") || a.dispatchDevices(), a.cfg.Node.IPIP,
 				"whether the nodes' kernel has IPIP devices",
-				"Failed to initialize datapath, retrying later: unable to create ipip devices: operation not supported, maybe kernel module for ipip is not available?")
+				"Failed to initialize datapath, retrying later: unable to create ipip devices: creating cilium_ipip4: creating device cilium_ipip4: operation not supported, maybe kernel module for ipip is not available?")
 		},
 	}, {
 		ID: "V30", Kind: KindAgent, stage: stageDaemon, Until: "1.19",
@@ -109,6 +109,11 @@ var startRules = []Rule{
 		Title: "IPsec with the L7 proxy needs transparent DNS", Message: ipsecNeedsDNS,
 		Keys:   []string{"enable-ipsec", "enable-l7-proxy", "dnsproxy-enable-transparent-mode", "dnsproxy-insecure-skip-transparent-mode-check"},
 		Source: "daemon/cmd/daemon.go:34-38 (1.20.2)", check: ipsecDNS,
+	}, {
+		ID: "V92", Kind: KindAgent, stage: stageDaemon, From: "1.19",
+		Title: "IPsec in a tunnel needs kernel support", Message: noOutputMasks,
+		Keys: []string{"enable-ipsec", "routing-mode"}, Source: "daemon/cmd/daemon.go:40-44 (1.20.2)", Needs: "xfrm state output masks",
+		check: outputMasks,
 	}, {
 		ID: "V89", Kind: KindAgent, stage: stageDaemon, From: "1.19",
 		Title: "IPsec has no strict ingress encryption", Message: "IPSec doesnt support strict ingress encryption.",
@@ -154,10 +159,34 @@ func wireguardKernel(a *agent) verdict {
 	return depends(a.wireguard(), a.cfg.Node.WireGuard, "whether the nodes' kernel has WireGuard", noWireGuard)
 }
 
+// dispatchDevices: 1.19 needs IPIP devices only where XDP does not do it.
+func (a *agent) dispatchDevices() bool {
+	return a.nodePort() && a.dsrIPIP() && (a.from(1, 20) || (a.from(1, 19) && a.acceleration() == "disabled"))
+}
+
+const vethForwarding = "failed to setup base devices: failed to setup veth pair: failed to enable forwarding on veth: failed to apply sysctl settings for cilium_host"
+
+func noForwarding(where string) string {
+	return "Failed to initialize datapath, retrying later: " + where + ": timeout waiting for parameter [net ipv6 conf cilium_host forwarding] reconciliation"
+}
+
+func smallMTU(where string) func(*agent) verdict {
+	return func(a *agent) verdict {
+		mtu := a.number("mtu")
+		return refuse(a.ipv6() && mtu >= 68 && mtu < 1280, "%s", noForwarding(where))
+	}
+}
+
+const noOutputMasks = "IPSec with tunneling requires support for xfrm state output masks (Linux 4.19 or later)"
+
+func outputMasks(a *agent) verdict {
+	return refuse(a.ipsec() && a.tunnelling() && a.cfg.Node.OutputMasks == snapshot.No, noOutputMasks)
+}
+
 // bbr: legacy host routing counts where it is set explicitly; the automatic
 // fallback comes later in 1.18 and earlier since 1.19.
 func bbr(a *agent) verdict {
-	if !a.on("enable-bandwidth-manager") {
+	if !a.on("enable-bandwidth-manager") || a.cfg.Node.DefaultQdisc == snapshot.No {
 		return verdict{}
 	}
 	legacy := a.on("enable-host-legacy-routing") || (a.from(1, 19) && a.legacyRoutingFallback() != "")

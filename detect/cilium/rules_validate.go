@@ -86,10 +86,10 @@ var validateRules = []Rule{
 	}, {
 		ID: "V75", Kind: KindAgent, stage: stageValidate,
 		Title: "policy-cidr-match-mode has an unknown value", Message: "unknown CIDR match mode: …",
-		Keys: []string{"policy-cidr-match-mode"}, Source: "pkg/option/config.go:2311-2322 (1.18.6)",
+		Keys: []string{"policy-cidr-match-mode"}, Source: "pkg/option/config.go:2311-2322 (1.18.6); :2145-2156 (1.20.2), which knows \"pods\" too",
 		check: func(a *agent) verdict {
 			for _, m := range a.list("policy-cidr-match-mode") {
-				if m != "nodes" {
+				if m != "nodes" && (m != "pods" || !a.from(1, 20)) {
 					return refuse(true, "unknown CIDR match mode: %s", m)
 				}
 			}

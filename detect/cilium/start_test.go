@@ -10,26 +10,27 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/remediate-dev/remediate/detect/snapshot"
+	"github.com/remediate-dev/remediate/internal/startcases"
 )
 
 func TestRefused(t *testing.T) {
-	for _, c := range refused {
-		t.Run(fmt.Sprintf("%s/%s/%v", c.id, c.version, c.change), func(t *testing.T) {
-			s := CheckStart(base(c.version, c.change))
+	for _, c := range refused() {
+		t.Run(fmt.Sprintf("%s/%s/%v", c.Rule, c.Version, c.Change), func(t *testing.T) {
+			s := CheckStart(base(c.Version, c.Change))
 			first := s.First()
 			if s.Starts != snapshot.No || first == nil {
 				t.Fatalf("starts: %s, unknown %v", s.Starts, s.Unknown)
 			}
-			if first.ID != c.id {
-				t.Errorf("refused by %s: %s; want %s", first.ID, first.Message, c.id)
+			if first.ID != c.Rule {
+				t.Errorf("refused by %s: %s; want %s", first.ID, first.Message, c.Rule)
 			}
-			if !strings.Contains(first.Message, c.message) {
-				t.Errorf("message %q does not contain %q", first.Message, c.message)
+			if !strings.Contains(first.Message, c.Message) {
+				t.Errorf("message %q does not contain %q", first.Message, c.Message)
 			}
-			if first.Source == "" || (len(first.Keys) == 0 && c.id != "V49") {
+			if first.Source == "" || (len(first.Keys) == 0 && c.Rule != "V49") {
 				t.Errorf("%s has no source or keys", first.ID)
 			}
-			if first.Operator != strings.HasPrefix(c.id, "O") {
+			if first.Operator != strings.HasPrefix(c.Rule, "O") {
 				t.Errorf("%s: operator %v", first.ID, first.Operator)
 			}
 		})
@@ -54,8 +55,8 @@ func TestRefusedByFacts(t *testing.T) {
 // Every agent and operator rule has a configuration that it refuses.
 func TestEveryRuleIsTested(t *testing.T) {
 	tested := map[string]bool{}
-	for _, c := range refused {
-		tested[c.id] = true
+	for _, c := range refused() {
+		tested[c.Rule] = true
 	}
 	for _, c := range byFacts {
 		tested[c.id] = true
@@ -76,8 +77,8 @@ func TestCatalogueMessages(t *testing.T) {
 			printed[r.ID] = append(printed[r.ID], r.Message)
 		}
 	}
-	for _, c := range refused {
-		collect(base(c.version, c.change))
+	for _, c := range refused() {
+		collect(base(c.Version, c.Change))
 	}
 	for _, c := range byFacts {
 		cfg := base(c.version, c.change)
@@ -119,10 +120,10 @@ func matches(pattern, s string) bool {
 }
 
 func TestStarting(t *testing.T) {
-	for _, c := range starting {
-		s := CheckStart(base(c.version, c.change))
+	for _, c := range startcases.Accepted() {
+		s := CheckStart(base(c.Version, c.Change))
 		if s.Starts != snapshot.Yes || len(s.Datapath) > 0 {
-			t.Errorf("%s (%s): %s; refusals %v, datapath %v, unknown %v", c.name, c.version, s.Starts, s.Refusals, s.Datapath, s.Unknown)
+			t.Errorf("%s (%s): %s; refusals %v, datapath %v, unknown %v", c.Name, c.Version, s.Starts, s.Refusals, s.Datapath, s.Unknown)
 		}
 	}
 }
@@ -180,6 +181,19 @@ func TestDatapathNeverInitialises(t *testing.T) {
 	}
 	if s := CheckStart(base("1.18.6", map[string]string{"mtu": "1000", "enable-ipv6": "false"})); len(s.Datapath) != 0 {
 		t.Errorf("an IPv4-only agent takes an MTU of 1000; got %v", s.Datapath)
+	}
+}
+
+// An agent of 1.18 without the folder of the ip-masq-agent's file stays up.
+func TestMasqAgentFolder(t *testing.T) {
+	for version, starts := range map[string]snapshot.Tri{"1.18.6": snapshot.Yes, "1.19.6": snapshot.No, "1.20.2": snapshot.No} {
+		cfg := base(version, map[string]string{bpf: "true", "enable-ip-masq-agent": "true"})
+		cfg.Node.MasqAgentFolder = snapshot.No
+		s := CheckStart(cfg)
+		all := append(s.Refusals, s.Datapath...)
+		if s.Starts != starts || len(all) != 1 || all[0].ID != "V61" {
+			t.Errorf("%s: starts %s, refused by %v; want %s and V61", version, s.Starts, all, starts)
+		}
 	}
 }
 
@@ -263,7 +277,7 @@ func TestRulesAreSortedAndComplete(t *testing.T) {
 			t.Errorf("%s: the title ends with a full stop", r.ID)
 		}
 	}
-	for prefix, last := range map[string]int{"V": 91, "O": 9, "W": 21} {
+	for prefix, last := range map[string]int{"V": 93, "O": 9, "W": 21} {
 		for n := 1; n <= last; n++ {
 			if id := fmt.Sprintf("%s%d", prefix, n); !ids[id] {
 				t.Errorf("no rule %s", id)

@@ -14,7 +14,7 @@ var (
 )
 
 // CheckedVersions are the Cilium versions whose starts were measured.
-func CheckedVersions() []string { return []string{"1.18.6", "1.20.2"} }
+func CheckedVersions() []string { return []string{"1.18.6", "1.19.6", "1.20.2"} }
 
 // release is major, minor and patch of a version.
 type release [3]int

@@ -47,6 +47,8 @@ func (w *walk) carryAny() leg {
 	}
 	if w.dst.kind == EndNode && w.dst.node.agent.HostFirewall {
 		l.unmodelled = "the host firewall is on, and its policies are not modelled"
+	} else {
+		l.unmodelled = w.receiverMasquerades()
 	}
 	l.walk.route = l.out.route
 	return l

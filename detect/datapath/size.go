@@ -60,6 +60,9 @@ func (w *walk) fits() fit {
 		}
 		size = pod
 	}
+	if peer := w.receiverMTU(); tcp && peer > 0 {
+		size = min(size, peer)
+	}
 	if w.sameNode {
 		return fit{ok: snapshot.Yes}
 	}
@@ -74,6 +77,15 @@ func (w *walk) fits() fit {
 		return fit{ok: snapshot.Unknown, why: "the MTU of the path is not known"}
 	}
 	return fit{ok: snapshot.Yes}
+}
+
+// receiverMTU is that of the receiving pod where its own agent sets it, 0 otherwise:
+// TCP's receiver says what it takes in one segment.
+func (w *walk) receiverMTU() int {
+	if w.dst.kind != EndPod || w.m.in.Topology.PodMTU != 0 {
+		return 0
+	}
+	return w.dst.node.agent.MTU
 }
 
 // mtus are those of the pod, of the node's device and of the wire.

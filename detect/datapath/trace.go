@@ -9,9 +9,14 @@ import (
 	"github.com/remediate-dev/remediate/internal/cidr"
 )
 
-// PolicyDenied is Cilium's name of the drop reason
-// (pkg/monitor/api/drop.go:17, 1.18.6).
-const PolicyDenied = "Policy denied"
+// PolicyDenied and DeniedByRule are Cilium's names of drop reasons: no rule allows it,
+// and a deny rule forbids it (pkg/monitor/api/drop.go:17 and 82, 1.18.6).
+const (
+	PolicyDenied = "Policy denied"
+	DeniedByRule = "Policy denied by denylist"
+	// UnsupportedFamily: the pod sends what its agent has switched off (drop.go:41).
+	UnsupportedFamily = "Unsupported L3 protocol"
+)
 
 // Trace walks the first packet of a flow from end to end. What the snapshot
 // lacks makes the result Unknown, with Reason naming it.
@@ -21,9 +26,16 @@ func (m *Model) Trace(f Flow) Result {
 		return unknownResult(err.Error())
 	}
 	if why := w.familyOff(); why != "" {
-		return Result{Delivered: snapshot.No, IfRouted: snapshot.No, Reason: why, Route: routeNone}
+		r := Result{Delivered: snapshot.No, IfRouted: snapshot.No, Reason: why, Route: routeNone}
+		if w.src.kind == EndPod {
+			r.DropReason = UnsupportedFamily
+		}
+		return r
 	}
 	l := w.carryAny()
+	if w.hairpin() {
+		return l.toItself()
+	}
 	r := l.settle(w.egress(), l.ingress())
 	r.Translated = w.translation()
 	r.Steps = l.steps(&r)
@@ -184,13 +196,21 @@ func (l *leg) trim(r *Result) {
 	lost := l.out.carried == snapshot.No || (l.size.ok == snapshot.No && !l.size.stalls)
 	switch {
 	case r.Egress.Verdict == policy.Deny:
-		r.DropReason = PolicyDenied
+		r.DropReason = denial(r.Egress)
 		r.MasqueradeBy, r.MasqueradeWhy = cilium.MasqueradeOff, "dropped by egress policy before any masquerading"
 		lost = true
 	case !lost && r.Verdict.Verdict == policy.Deny:
-		r.DropReason = PolicyDenied
+		r.DropReason = denial(r.Verdict)
 	}
 	if lost {
 		r.Source, r.SourceAddr, r.Identity, r.Verdict = SourceUnknown, netip.Addr{}, "", policy.Decision{}
 	}
+}
+
+// denial is the reason that Cilium gives for a drop by policy.
+func denial(d policy.Decision) string {
+	if d.Explicit {
+		return DeniedByRule
+	}
+	return PolicyDenied
 }

@@ -143,7 +143,7 @@ func TestTraceMasquerade(t *testing.T) {
 		{"node to its own pod, endpoint routes, IPv4", []string{"enable-endpoint-routes", "true"}, toNode("node-0001"), pod("b"), "IPv4",
 			want{yes, SourceNode, policy.Host, off, "local", "", "", ""}},
 		{"node to a remote pod", nil, toNode("node-0000"), pod("b"), "IPv6", want{no, SourceNode, policy.RemoteNode, off, "direct", PolicyDenied, "", ""}},
-		{"family off", []string{"enable-ipv6", "false"}, pod("a"), pod("b"), "IPv6", want{delivered: no, route: "none", reason: "IPv6 is off"}},
+		{"family off", []string{"enable-ipv6", "false"}, pod("a"), pod("b"), "IPv6", want{drop: UnsupportedFamily, delivered: no, route: "none", reason: "IPv6 is off"}},
 		{"enforcement always", []string{"enable-policy", "always"}, pod("c"), pod("d"), "IPv6",
 			want{delivered: no, masq: off, drop: PolicyDenied, reason: "egress policy"}},
 		{"enforcement never", []string{"enable-policy", "never"}, pod("c"), pod("b"), "IPv6", want{yes, SourceNode, policy.RemoteNode, ipt, "", "", "", ""}},

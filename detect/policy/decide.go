@@ -41,7 +41,7 @@ func (s *Set) decide(subject Subject, peer Peer, port Port, ingress bool) Decisi
 	}
 	d := t.decision()
 	if s.opts.AuditMode && d.Verdict != Allow && t.proxy == no {
-		d = Decision{Verdict: Allow, Enforced: d.Enforced, By: d.By, Reason: "audit mode lets it pass; otherwise: " + d.Reason}
+		d = Decision{Verdict: Allow, Enforced: d.Enforced, By: d.By, Audited: d.Verdict == Deny, Reason: "audit mode lets it pass; otherwise: " + d.Reason}
 	}
 	return d
 }
@@ -140,7 +140,9 @@ func (t *tally) doubts(r *rule, why string) {
 func (t *tally) decision() Decision {
 	switch {
 	case t.deny == yes:
-		return t.say(Deny, t.denyBy, fmt.Sprintf("a deny rule for %s covers %s", direction(t.ingress), t.name))
+		d := t.say(Deny, t.denyBy, fmt.Sprintf("a deny rule for %s covers %s", direction(t.ingress), t.name))
+		d.Explicit = true
+		return d
 	case t.deny == maybe, t.proxy != no:
 		return t.say(Unknown, t.doubtBy, t.doubt)
 	case t.allow == yes:

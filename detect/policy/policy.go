@@ -82,6 +82,10 @@ type Decision struct {
 	Reason   string
 	// By is the source of the policy that decided, where one did.
 	By string
+	// Explicit: a deny rule decided, not the want of one that allows.
+	Explicit bool
+	// Audited: it would have been denied, and audit mode lets it pass.
+	Audited bool
 }
 
 // Options are what the agent's configuration says about policies. The zero

@@ -186,10 +186,10 @@ func TestSetNames(t *testing.T) {
 func TestDecisionNamesPolicyAndPeer(t *testing.T) {
 	set := Compile(parsePolicies(t, networkPolicy(`{podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}`)), testOptions())
 	for line, want := range map[string]Decision{
-		"team-a/ < @remote-node TCP/80": {Deny, true, "no rule for ingress admits remote-node", "NetworkPolicy np"},
-		"team-a/ < team-a/ TCP/80":      {Allow, true, "a rule for ingress admits pods of namespace team-a with the peer's labels", "NetworkPolicy np"},
-		"team-a/ > @world TCP/80":       {Allow, false, "no policy selects the pod for egress", ""},
-		"team-b/ < @world TCP/80":       {Allow, false, "no policy selects the pod for ingress", ""},
+		"team-a/ < @remote-node TCP/80": {Verdict: Deny, Enforced: true, Reason: "no rule for ingress admits remote-node", By: "NetworkPolicy np"},
+		"team-a/ < team-a/ TCP/80":      {Verdict: Allow, Enforced: true, Reason: "a rule for ingress admits pods of namespace team-a with the peer's labels", By: "NetworkPolicy np"},
+		"team-a/ > @world TCP/80":       {Verdict: Allow, Enforced: false, Reason: "no policy selects the pod for egress", By: ""},
+		"team-b/ < @world TCP/80":       {Verdict: Allow, Enforced: false, Reason: "no policy selects the pod for ingress", By: ""},
 	} {
 		if got := parseQuestion(t, line).ask(set); got != want {
 			t.Errorf("%s:\ngot  %+v\nwant %+v", line, got, want)

@@ -140,10 +140,12 @@ func (in *Input) loss(old []string) loss {
 			continue
 		}
 		r, modelled := in.trace(o)
-		if in.meant(o, r, modelled) {
+		lost := modelled && r.Delivered == snapshot.No
+		// A sender that runs what is written loses it by that: masquerading is its own.
+		if in.meant(o, r, modelled) || !from && lost {
 			continue
 		}
-		out.stays = out.stays || modelled && r.Delivered == snapshot.No
+		out.stays = out.stays || lost
 		out.evidence = append(out.evidence, v1alpha1.Evidence{Kind: "probe", Source: o.Source,
 			Text: fmt.Sprintf("%s %s %s on %s → %s on %s: %s", o.Protocol, o.Via, end(o.From), o.From.Node, end(o.To), o.To.Node, timeoutText(o))})
 	}

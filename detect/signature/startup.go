@@ -31,7 +31,7 @@ func agentRefuses() Signature {
 			{ChartRefusesValues, "there Helm fails before anything reaches the cluster"},
 			{ConfigNotActive, "there the agents run, with the previous configuration"},
 		},
-		Versions: "rules carry their own ranges; measured with 1.18.6 and 1.20.2",
+		Versions: "rules carry their own ranges; measured with 1.18.6, 1.19.6 and 1.20.2",
 		Sources:  []string{"docs/reference/startup-rules.md"},
 		Detect:   detectAgentRefuses,
 	}

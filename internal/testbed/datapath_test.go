@@ -4,6 +4,7 @@ package testbed
 
 import (
 	"os/exec"
+	"strings"
 	"testing"
 )
 
@@ -19,5 +20,27 @@ func TestDatapathTools(t *testing.T) {
 			}
 		})
 	}
-	CiliumSource(t)
+	CiliumSource(t, "")
+}
+
+// TestDatapathReleases builds the same of the other releases, and operators, one after
+// another: each release takes what TestDatapathTools says. make conformance-full
+// runs it first.
+func TestDatapathReleases(t *testing.T) {
+	releases, err := CiliumReleases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, release := range append([]string{""}, releases...) {
+		_, version := CiliumSource(t, release)
+		if !strings.HasPrefix(version, release) {
+			t.Errorf("cilium/module/%s builds %s", release, version)
+		}
+		for _, name := range releaseNames() {
+			if name == "cilium-operator" && !CiliumOperator(release) {
+				continue
+			}
+			Tool(t, strings.TrimSuffix(name+"@"+release, "@"))
+		}
+	}
 }

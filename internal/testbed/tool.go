@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +41,10 @@ func toolNames() []string {
 // datapathNames are those that only tests with root take ([internal/testbed/cilium]).
 func datapathNames() []string { return []string{"cilium-agent", "cilium-dbg", "cilium-cni"} }
 
+// releaseNames are those that are built of each of [CiliumReleases], and of the version of
+// cilium/module.
+func releaseNames() []string { return append(datapathNames(), "cilium-operator") }
+
 func componentNamed(name string) (component, bool) {
 	switch name {
 	case "etcd":
@@ -56,15 +61,17 @@ func componentNamed(name string) (component, bool) {
 		return component{module: "cilium/module", pkg: "github.com/cilium/cilium/daemon", tags: "osusergo"}, true
 	case "cilium-dbg":
 		return component{module: "cilium/module", pkg: "github.com/cilium/cilium/cilium-dbg", tags: "osusergo"}, true
+	case "cilium-operator":
+		return component{module: "cilium/module", pkg: "github.com/cilium/cilium/operator", tags: "osusergo,ipam_provider_operator"}, true
 	case "cilium-cni":
 		return component{module: "cilium/module", pkg: "github.com/cilium/cilium/plugins/cilium-cni", tags: "osusergo"}, true
 	}
 	return component{}, false
 }
 
-// Tool returns the path of a binary, one of toolNames or datapathNames; "gitea"
-// takes a C compiler. It is built once and
-// kept below the user's cache folder ($XDG_CACHE_HOME or $HOME/.cache), in
+// Tool returns the path of a binary, one of toolNames or releaseNames; "gitea"
+// takes a C compiler. "cilium-agent@1.20" is that of another release, one of
+// [CiliumReleases]. It is built once and kept below the user's cache folder ($XDG_CACHE_HOME or $HOME/.cache), in
 // remediate/tools/KEY, where KEY is the sha256 of all that goes into the build.
 // Test processes that want the same one wait for each other.
 //
@@ -80,15 +87,16 @@ func Tool(t testing.TB, name string) string {
 }
 
 func tool(t testing.TB, name string) (string, error) {
+	name, release, other := strings.Cut(name, "@")
 	c, ok := componentNamed(name)
-	if !ok {
-		return "", errors.New("no such component: there are " + strings.Join(append(toolNames(), datapathNames()...), ", "))
+	if !ok || other && !slices.Contains(releaseNames(), name) {
+		return "", errors.New("no such component: there are " + strings.Join(append(toolNames(), releaseNames()...), ", "))
 	}
 	root, err := checkout()
 	if err != nil {
 		return "", err
 	}
-	b, err := newBuild(filepath.Join(root, "internal", "testbed", c.module), c)
+	b, err := newBuild(filepath.Join(root, "internal", "testbed", c.module, release), c)
 	if err != nil {
 		return "", err
 	}

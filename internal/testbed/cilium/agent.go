@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"testing"
 	"time"
 
 	"github.com/remediate-dev/remediate/detect/cilium"
@@ -45,10 +44,7 @@ func (n *Node) restart(cfg cilium.Config) error {
 }
 
 // Stop ends the node's agent. What it has loaded into the kernel goes on.
-func (n *Node) Stop(t testing.TB) {
-	t.Helper()
-	n.stopAgent()
-}
+func (n *Node) Stop() { n.stopAgent() }
 
 func (n *Node) stopAgent() {
 	if n.monitor != nil {
@@ -132,6 +128,8 @@ var (
 	fatalLine  = regexp.MustCompile(`(?m)^.*\blevel=fatal\b.*$`)
 	quotedWord = `("(?:[^"\\]|\\.)*"|\S+)`
 	fatalMsg   = regexp.MustCompile(`\bmsg=` + quotedWord)
+	// otherEnd is that of the command line's parser or of a panic.
+	otherEnd   = regexp.MustCompile(`(?m)^(Error|panic): .*$`)
 	fatalError = regexp.MustCompile(`\berror=` + quotedWord)
 )
 
@@ -141,10 +139,16 @@ func (n *Node) refusal() error {
 	if err != nil {
 		return err
 	}
-	r := &Refused{Node: n.Name, Log: n.agent.says()}
-	line := fatalLine.FindString(string(text))
-	r.Message, r.Cause = logValue(fatalMsg, line), logValue(fatalError, line)
-	return r
+	message, cause := lastWords(string(text))
+	return &Refused{Node: n.Name, Message: message, Cause: cause, Log: n.agent.says()}
+}
+
+// lastWords are why an agent ended, by its log.
+func lastWords(log string) (message, cause string) {
+	if line := fatalLine.FindString(log); line != "" {
+		return logValue(fatalMsg, line), logValue(fatalError, line)
+	}
+	return otherEnd.FindString(log), ""
 }
 
 // Log is what the node's agent has written since its last start.

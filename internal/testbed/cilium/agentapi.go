@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // maxAnswer bounds what is read of an agent's answer, in bytes.
@@ -113,20 +114,33 @@ func (n *Node) policyRevision() (int64, error) {
 	return out.Revision, err
 }
 
+// labels of an identity, sorted, none when the agent does not know it.
+func (n *Node) labels(number int64) []string {
+	var identity struct {
+		Labels []string `json:"labels"`
+	}
+	if err := n.ask(fmt.Sprintf("identity/%d", number), &identity); err != nil {
+		return nil
+	}
+	slices.Sort(identity.Labels)
+	return identity.Labels
+}
+
+// reserved is the name of the first reserved label of an identity: kube-apiserver
+// before remote-node, as the monitor has it.
+func (n *Node) reserved(number int64) string {
+	for _, label := range n.labels(number) {
+		if name, ok := strings.CutPrefix(label, "reserved:"); ok {
+			return name
+		}
+	}
+	return ""
+}
+
 // sameLabels says whether two identities stand for the same labels.
 func (n *Node) sameLabels(a, b int64) bool {
-	var labels [2][]string
-	for i, number := range []int64{a, b} {
-		var identity struct {
-			Labels []string `json:"labels"`
-		}
-		if err := n.ask(fmt.Sprintf("identity/%d", number), &identity); err != nil {
-			return false
-		}
-		slices.Sort(identity.Labels)
-		labels[i] = identity.Labels
-	}
-	return len(labels[0]) > 0 && slices.Equal(labels[0], labels[1])
+	labels := n.labels(a)
+	return len(labels) > 0 && slices.Equal(labels, n.labels(b))
 }
 
 // RouterIPs are the addresses of cilium_host (CiliumInternalIP), at most one per

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -33,12 +34,22 @@ type Options struct {
 	RouterHasPodRoutes bool
 	// MTU of the nodes' uplinks in bytes; 0 is 1500.
 	MTU int
+	// Release is one of [testbed.CiliumReleases], "1.20"; empty is the version that the
+	// chart and [Render] are of.
+	Release string
+	// Operator has an operator built, for [Node.TryOperator].
+	Operator bool
 	// Config is what every agent starts with; see [Render]. PerNode is for single
 	// nodes, by name.
 	Config  cilium.Config
 	PerNode map[string]cilium.Config
 	// WithoutAgents leaves their start to the test ([Node.Restart]).
 	WithoutAgents bool
+	// WithoutNodes leaves their objects to the test, which makes them before it starts
+	// an agent.
+	WithoutNodes bool
+	// APIServer are flags to add to the API server's.
+	APIServer []string
 }
 
 // Cluster is nodes with real agents. Everything ends with the test. Its methods may be
@@ -51,14 +62,16 @@ type Cluster struct {
 	// Version of Cilium, "1.18.6".
 	Version string
 
-	// API is the administrator's access, from the test's own namespace.
+	// Server is the API server, API the administrator's access to it from the test's own
+	// namespace.
+	Server *testbed.Server
 	API    *rest.Config
 	Kube   kubernetes.Interface
 	Client client.Client
 
 	dir, bin, source, kubeconfig, group string
 
-	agent, dbg, cni string
+	agent, dbg, cni, operator string
 
 	began time.Time
 	mu    sync.Mutex
@@ -74,8 +87,14 @@ type Cluster struct {
 func Start(t testing.TB, o Options) *Cluster {
 	t.Helper()
 	c := &Cluster{dir: t.TempDir(), began: time.Now(), hears: map[string]*sync.Mutex{}}
-	c.agent, c.dbg, c.cni = testbed.Tool(t, "cilium-agent"), testbed.Tool(t, "cilium-dbg"), testbed.Tool(t, "cilium-cni")
-	c.source, c.Version = testbed.CiliumSource(t)
+	tools := map[string]*string{"cilium-agent": &c.agent, "cilium-dbg": &c.dbg, "cilium-cni": &c.cni}
+	if o.Operator {
+		tools["cilium-operator"] = &c.operator
+	}
+	for name, path := range tools {
+		*path = testbed.Tool(t, strings.TrimSuffix(name+"@"+o.Release, "@"))
+	}
+	c.source, c.Version = testbed.CiliumSource(t, o.Release)
 	must(t, c.linkCompiler())
 	var err error
 	c.group, err = newGroup()
@@ -90,8 +109,8 @@ func Start(t testing.TB, o Options) *Cluster {
 	})
 	t.Cleanup(c.stop)
 	c.Log(t, "the network is there")
-	c.controlPlane(t)
-	must(t, c.addNodes())
+	c.controlPlane(t, o.APIServer)
+	must(t, c.addNodes(!o.WithoutNodes))
 	c.Log(t, "the nodes are there")
 	if !o.WithoutAgents {
 		must(t, c.startAgents(o))
@@ -127,11 +146,14 @@ func (c *Cluster) linkCompiler() error {
 	return os.Symlink(clang, filepath.Join(c.bin, "clang"))
 }
 
-func (c *Cluster) addNodes() error {
+func (c *Cluster) addNodes(register bool) error {
 	for _, n := range c.Lab.Nodes {
 		node, err := c.newNode(n)
 		if node != nil {
 			c.Nodes = append(c.Nodes, node)
+		}
+		if err == nil && register {
+			err = c.registerNode(node)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", n.Name, err)

@@ -20,7 +20,7 @@ import (
 // ip-masq-agent ConfigMaps would hold.
 func Render(t testing.TB, values ...string) cilium.Config {
 	t.Helper()
-	source, version := testbed.CiliumSource(t)
+	source, version := testbed.CiliumSource(t, "")
 	chart, err := render.LoadChart(filepath.Join(source, "install", "kubernetes", "cilium"))
 	must(t, err)
 	all := map[string]any{}

@@ -36,11 +36,12 @@ const (
 
 // controlPlane starts etcd and kube-apiserver in the test's own namespace, and makes
 // them reachable for the nodes at the router's address.
-func (c *Cluster) controlPlane(t testing.TB) {
+func (c *Cluster) controlPlane(t testing.TB, flags []string) {
 	t.Helper()
 	// Without a default route the server must be told which address it has.
-	server := testbed.Start(t, "--advertise-address=192.0.2.1", "--service-cluster-ip-range="+serviceRange)
-	c.API = rest.CopyConfig(server.Config)
+	flags = append([]string{"--advertise-address=192.0.2.1", "--service-cluster-ip-range=" + serviceRange}, flags...)
+	c.Server = testbed.Start(t, flags...)
+	c.API = rest.CopyConfig(c.Server.Config)
 	c.API.QPS, c.API.Burst = 500, 1000
 	c.API.WarningHandler = rest.NoWarnings{}
 	var err error

@@ -200,6 +200,8 @@ func decision(d policy.Decision) string {
 	switch {
 	case d.Verdict == policy.Unknown:
 		return ""
+	case d.Audited:
+		return "audit"
 	case !d.Enforced:
 		return "no event"
 	}

@@ -4,7 +4,6 @@ package cilium
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -93,7 +92,7 @@ func (c *Cluster) newNode(l *lab.Node) (*Node, error) {
 		return n, err
 	}
 	n.api = n.dialAgent()
-	return n, errors.Join(n.copyPrograms(), c.registerNode(n))
+	return n, n.copyPrograms()
 }
 
 // path is a file of the node as the test sees it.

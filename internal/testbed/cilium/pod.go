@@ -80,6 +80,29 @@ func (c *Cluster) AddPods(t testing.TB, specs ...PodSpec) []*Pod {
 
 // addPod returns a pod also with an error when there is one to close.
 func (c *Cluster) addPod(ctx context.Context, s PodSpec) (*Pod, error) {
+	p, err := c.newPod(s)
+	if err != nil {
+		return nil, err
+	}
+	name := s.Namespace + "/" + s.Name
+	if err := p.create(ctx); err != nil {
+		return p, fmt.Errorf("pod %s: %w", name, err)
+	}
+	if err := p.join(ctx); err != nil {
+		return p, fmt.Errorf("pod %s: %w", name, err)
+	}
+	if err := p.report(ctx); err != nil {
+		return p, fmt.Errorf("pod %s: %w", name, err)
+	}
+	return p, p.untilProgrammed()
+}
+
+func (p *Pod) untilProgrammed() error {
+	return p.Node.agent.until("the programs of pod "+p.Namespace+"/"+p.Name+" were there", podTime, p.programmed)
+}
+
+// newPod makes a pod's namespace and cgroup.
+func (c *Cluster) newPod(s PodSpec) (*Pod, error) {
 	n := c.Node(s.Node)
 	if n == nil {
 		return nil, fmt.Errorf("pod %s/%s is to run on %q, and there is no such node", s.Namespace, s.Name, s.Node)
@@ -101,16 +124,7 @@ func (c *Cluster) addPod(ctx context.Context, s PodSpec) (*Pod, error) {
 	rand.Read(raw)
 	// Shorter ones make device names that the kernel refuses.
 	p.container = hex.EncodeToString(raw)
-	if err := p.create(ctx); err != nil {
-		return p, fmt.Errorf("pod %s: %w", name, err)
-	}
-	if err := p.join(ctx); err != nil {
-		return p, fmt.Errorf("pod %s: %w", name, err)
-	}
-	if err := p.report(ctx); err != nil {
-		return p, fmt.Errorf("pod %s: %w", name, err)
-	}
-	return p, n.agent.until("the programs of pod "+name+" were there", podTime, p.programmed)
+	return p, nil
 }
 
 // create makes the pod's object.

@@ -3,6 +3,7 @@
 package cilium
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -176,7 +177,7 @@ func (s *sent) captured(seen []packet) {
 
 // toPort is the receiver's: behind a service it is that of the peer.
 func (s *sent) toPort() int {
-	if slices.Contains(s.To.Addrs, s.Addr) {
+	if s.Service == nil {
 		return s.Port
 	}
 	return map[string]int{"TCP": TCPPort, "UDP": UDPPort}[s.Protocol]
@@ -211,8 +212,8 @@ func (s *sent) readEvents() {
 			s.dropped(from, e)
 		}
 	}
-	if to == nil {
-		return
+	if to == nil || to == from && s.out.Egress == "deny" {
+		return // it did not get as far as the receiver
 	}
 	for _, e := range s.events(to) {
 		s.dropped(to, e)
@@ -223,7 +224,7 @@ func (s *sent) readEvents() {
 			s.out.SourceSeen = e.From.Addr()
 		}
 		if s.tells(e) {
-			s.out.Identity = s.identity(e.Identity)
+			s.out.Identity = s.identity(to, e.Identity)
 		}
 		if len(s.out.Evidence) < maxEvidence {
 			s.out.Evidence = append(s.out.Evidence, to.Name+": "+e.Text)
@@ -265,12 +266,16 @@ func (s *sent) events(n *Node) (out []Event) {
 }
 
 // identity is "pod" for the sender's own, whose number says nothing to a model.
-// Several numbers may stand for the same labels.
-func (s *sent) identity(text string) string {
+// Several numbers may stand for the same labels. What a policy names by its CIDR has a
+// number of its own, and is called by its reserved label.
+func (s *sent) identity(at *Node, text string) string {
 	p := s.cluster.podOf(s.From)
 	number, err := strconv.ParseInt(text, 10, 64)
 	if err == nil && p != nil && (number == p.Identity || p.Node.sameLabels(number, p.Identity)) {
 		return "pod"
+	}
+	if err == nil {
+		text = cmp.Or(at.reserved(number), text)
 	}
 	if strings.HasPrefix(text, "world-") { // the family is the flow's
 		return "world"
@@ -302,7 +307,7 @@ func (s *sent) masquerade(ctx context.Context) error {
 
 // finalAddr is the receiver's address, behind a service that of the backend.
 func (s *sent) finalAddr() netip.Addr {
-	if slices.Contains(s.To.Addrs, s.Addr) {
+	if s.Service == nil {
 		return s.Addr
 	}
 	return s.To.IP(s.Family)

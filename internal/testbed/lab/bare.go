@@ -32,6 +32,15 @@ func (l *Lab) NewSpace(name string, sysctls map[string]string) (*Space, error) {
 	return s, nil
 }
 
+// SetResolver has processes that start in the namespace find cluster DNS at addresses.
+func (l *Lab) SetResolver(s *Space, servers ...netip.Addr) error {
+	if err := l.writeResolver(servers); err != nil {
+		return err
+	}
+	s.resolver = l.resolverFile
+	return nil
+}
+
 // Remove ends a namespace of [Lab.NewSpace] and what runs in it.
 func (l *Lab) Remove(s *Space) { s.close() }
 

@@ -35,7 +35,8 @@ type DNS struct {
 	Pod     *Pod
 	Service Service
 
-	lab     *Lab
+	space   *Space
+	lab     *Lab // whose services it knows; nil for none's
 	mu      sync.Mutex
 	records map[string][]netip.Addr
 	close   func()
@@ -46,7 +47,7 @@ type DNS struct {
 func (l *Lab) StartDNS(n *Node) *DNS {
 	l.t.Helper()
 	pod := n.AddPod(PodSpec{Namespace: "kube-system", Name: "coredns", Labels: map[string]string{"k8s-app": "kube-dns"}})
-	d := &DNS{Pod: pod, lab: l, records: map[string][]netip.Addr{}}
+	d := &DNS{Pod: pod, space: pod.Space, lab: l, records: map[string][]netip.Addr{}}
 	s := Service{
 		Namespace: "kube-system", Name: "kube-dns", Endpoints: pod.IPs(),
 		Ports: []ServicePort{{Protocol: "UDP", Port: 53}, {Protocol: "TCP", Port: 53}},
@@ -61,6 +62,10 @@ func (l *Lab) StartDNS(n *Node) *DNS {
 	l.t.Cleanup(d.Stop)
 	return d
 }
+
+// NewDNS is a server in a namespace that is no pod of a lab's, which knows what
+// [DNS.Add] told it and answers from [DNS.Start] on.
+func NewDNS(s *Space) *DNS { return &DNS{space: s, records: map[string][]netip.Addr{}} }
 
 func (l *Lab) writeResolver(servers []netip.Addr) error {
 	var b strings.Builder
@@ -87,11 +92,11 @@ func (d *DNS) Add(name string, addrs ...netip.Addr) {
 // Start makes the server answer, again after [DNS.Stop].
 func (d *DNS) Start() error {
 	d.Stop()
-	udp, err := d.Pod.ListenPacket("udp", ":"+dnsPort)
+	udp, err := d.space.ListenPacket("udp", ":"+dnsPort)
 	if err != nil {
 		return fmt.Errorf("failed to start cluster DNS: %w", err)
 	}
-	tcp, err := d.Pod.Listen("tcp", ":"+dnsPort)
+	tcp, err := d.space.Listen("tcp", ":"+dnsPort)
 	if err != nil {
 		_ = udp.Close()
 		return fmt.Errorf("failed to start cluster DNS: %w", err)
@@ -204,8 +209,8 @@ func (d *DNS) lookup(name string) ([]netip.Addr, bool) {
 	d.mu.Lock()
 	addrs, known := d.records[name]
 	d.mu.Unlock()
-	if known {
-		return addrs, true
+	if known || d.lab == nil {
+		return addrs, known
 	}
 	for _, s := range d.lab.Services() {
 		if name == s.Name+"."+s.Namespace+".svc.cluster.local." {
@@ -215,14 +220,14 @@ func (d *DNS) lookup(name string) ([]netip.Addr, bool) {
 	return nil, false
 }
 
-// Resolver looks names up at cluster DNS from within the pod, at the Service's
+// Resolver looks names up at cluster DNS from within the namespace, at the Service's
 // address of a family.
-func (p *Pod) Resolver(d *DNS, family string) *net.Resolver {
+func (s *Space) Resolver(d *DNS, family string) *net.Resolver {
 	servers := cidr.AddrsOfFamily(d.Service.ClusterIPs, family)
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		if len(servers) == 0 {
 			return nil, fmt.Errorf("cluster DNS has no %s address", family)
 		}
-		return p.DialContext(ctx, network, net.JoinHostPort(servers[0].String(), dnsPort))
+		return s.DialContext(ctx, network, net.JoinHostPort(servers[0].String(), dnsPort))
 	}}
 }

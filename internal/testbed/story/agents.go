@@ -21,7 +21,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/remediate-dev/remediate/detect/cilium"
-	"github.com/remediate-dev/remediate/internal/testbed/kubelet"
 	"github.com/remediate-dev/remediate/internal/testbed/lab"
 )
 
@@ -40,20 +39,26 @@ func isAgent(pod *corev1.Pod) bool {
 
 // startAgent has the node do what the cluster's objects say now. They are read once,
 // as the real agent's init container does; nothing undoes it when the agent ends.
-func (b *Bed) startAgent(n *lab.Node, pod *corev1.Pod) (func(), []netip.Addr, error) {
+func (b *Bed) startAgent(pod *corev1.Pod) (func(), []netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
-	cfg, err := b.agentConfig(ctx, n.Name)
+	cfg, err := b.agentConfig(ctx, pod.Spec.NodeName)
 	if err != nil {
 		return nil, nil, err
 	}
 	if m := imageVersion.FindStringSubmatch(pod.Spec.Containers[0].Image); m != nil {
 		cfg.Version = m[1]
 	}
-	if err := n.Apply(cfg); err != nil {
-		return nil, nil, &kubelet.Crash{Message: err.Error()}
+	if err := b.opts.Datapath.apply(pod.Spec.NodeName, cfg); err != nil {
+		return nil, nil, err
 	}
-	return func() {}, n.IPs(), nil
+	return func() { b.stopAgent(pod.Spec.NodeName) }, b.opts.Datapath.host(pod).IPs(), nil
+}
+
+func (b *Bed) stopAgent(node string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.opts.Datapath.stop(node)
 }
 
 var imageVersion = regexp.MustCompile(`:v(\d+\.\d+\.\d+)`)
@@ -164,7 +169,7 @@ func (b *Bed) Agents(t testing.TB) []Agent {
 func (b *Bed) running(n *lab.Node) cilium.Config {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return n.Config()
+	return b.opts.Datapath.config(n.Name)
 }
 
 func isReady(p *corev1.Pod) bool {

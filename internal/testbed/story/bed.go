@@ -53,6 +53,8 @@ type Options struct {
 	Quiet bool
 	// APIServer are flags to add to the API server's.
 	APIServer []string
+	// Datapath is nil for [Model].
+	Datapath Datapath
 }
 
 func (o Options) withDefaults() Options {
@@ -62,12 +64,16 @@ func (o Options) withDefaults() Options {
 	if o.Interval == 0 {
 		o.Interval = 2 * time.Second
 	}
+	if o.Datapath == nil {
+		o.Datapath = Model()
+	}
 	return o
 }
 
 // Bed is the cluster and what it is run from. Everything ends with the test.
 type Bed struct {
-	// Lab is the network. What changes it goes through [Bed.Change].
+	// Lab is the network, bare under real agents. What changes it goes through
+	// [Bed.Change].
 	Lab *lab.Lab
 	DNS *lab.DNS
 	// Server is the API server, Kubelet stands in for the nodes'.
@@ -88,8 +94,10 @@ type Bed struct {
 	kubeconfig string
 	binaries   map[string]string
 	began      time.Time
-	// mu: the lab is changed by one at a time.
-	mu sync.Mutex
+	// mu: the datapath is changed by one at a time.
+	mu       sync.Mutex
+	pods     map[string]*Pod // by namespace/name
+	failures []error         // of what ended in the background
 }
 
 // New builds a bed whose cluster is healthy: Flux has released Cilium, each agent
@@ -97,10 +105,11 @@ type Bed struct {
 // on an idle machine with the servers built.
 func New(t testing.TB, o Options) *Bed {
 	t.Helper()
-	b := &Bed{opts: o.withDefaults(), began: time.Now(), binaries: map[string]string{}}
+	b := &Bed{opts: o.withDefaults(), began: time.Now(), binaries: map[string]string{}, pods: map[string]*Pod{}}
 	b.Flux = Flux{b}
 	b.build(t)
-	b.network(t)
+	b.opts.Datapath.network(t, b)
+	b.step(t, "the API server is ready")
 	b.controlPlane(t)
 	b.servers(t)
 	b.nodes(t)
@@ -134,23 +143,12 @@ func (b *Bed) build(t testing.TB) {
 	b.step(t, "the binaries are there")
 }
 
-func (b *Bed) network(t testing.TB) {
-	t.Helper()
-	b.Lab = lab.New(t, lab.Spec{Nodes: b.opts.Nodes})
-	b.DNS = b.Lab.StartDNS(b.Lab.Nodes[0])
-	b.step(t, "the network is there")
-}
-
 // serviceRange are the lab's ClusterIPs: addresses of its services stand in objects
 // of kind Service as well.
 const serviceRange = "fd00:101:96::/108,10.96.0.0/12"
 
 func (b *Bed) controlPlane(t testing.TB) {
 	t.Helper()
-	// Without a default route the server must be told which address it has.
-	flags := append([]string{"--advertise-address=192.0.2.1", "--service-cluster-ip-range=" + serviceRange}, b.opts.APIServer...)
-	b.Server = testbed.Start(t, flags...)
-	b.step(t, "the API server is ready")
 	b.Server.ControllerManager(t)
 	b.step(t, "the controller manager is ready")
 	b.kubeconfig = testbed.Kubeconfig(t, b.Server.Config)
@@ -191,25 +189,30 @@ func (b *Bed) servers(t testing.TB) {
 
 func (b *Bed) nodes(t testing.TB) {
 	t.Helper()
+	t.Cleanup(func() {
+		for _, err := range b.failures {
+			t.Errorf("the end of a pod: %v", err)
+		}
+	})
 	b.Kubelet = kubelet.Start(t, b.Server.Config, kubelet.Options{
 		Namespaces:        []string{ciliumNamespace, FluxNamespace, deploy.Name, deploy.HostNamespace(deploy.Name)},
 		ControllerManager: true, Start: b.start, Mounts: mounts,
 	})
 	for _, n := range b.Lab.Nodes {
 		b.Kubelet.AddNodes(t, kubelet.Node{Name: n.Name, Addresses: n.IPs(), PodCIDRs: n.PodCIDRs()})
-		b.addCiliumNode(t, n)
 	}
+	b.opts.Datapath.nodes(t, b)
 	b.step(t, "the nodes are there")
 }
 
 func (b *Bed) installFlux(t testing.TB) {
 	t.Helper()
 	b.must(t, b.createNamespace(t.Context(), FluxNamespace))
-	service := b.Lab.AddService(lab.Service{
-		Namespace: FluxNamespace, Name: sourceController,
-		ClusterIPs: []netip.Addr{netip.MustParseAddr("fd00:101:96::100")},
-		Ports:      []lab.ServicePort{{Protocol: "TCP", Port: 80, TargetPort: storagePort}},
-	})
+	service := lab.Service{
+		Namespace: FluxNamespace, Name: sourceController, ClusterIPs: []netip.Addr{sourceAddr()},
+		Ports: []lab.ServicePort{{Protocol: "TCP", Port: 80, TargetPort: storagePort}},
+	}
+	b.Change(func(*lab.Lab) { b.opts.Datapath.service(service) })
 	for _, o := range b.fluxObjects(service) {
 		b.must(t, b.Client.Create(t.Context(), o))
 	}
@@ -217,6 +220,9 @@ func (b *Bed) installFlux(t testing.TB) {
 	b.step(t, "Flux runs")
 	b.applySync(t)
 }
+
+// sourceAddr is the ClusterIP of source-controller.
+func sourceAddr() netip.Addr { return netip.MustParseAddr("fd00:101:96::100") }
 
 func (b *Bed) createNamespace(ctx context.Context, name string) error {
 	_, err := b.Kube.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
@@ -237,25 +243,38 @@ func (b *Bed) Change(do func(*lab.Lab)) {
 	do(b.Lab)
 }
 
-// start runs a pod's container as what it is.
+// start runs a pod's container.
 func (b *Bed) start(pod *corev1.Pod, dir string, stdout io.Writer) (func(), []netip.Addr, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	node := b.Lab.Node(pod.Spec.NodeName)
-	switch {
+	stop, ips, err := b.run(pod, dir, stdout)
+	if p := b.pods[pod.Namespace+"/"+pod.Name]; err != nil && p != nil {
+		b.drop(p)
+	}
+	return stop, ips, err
+}
+
+// run runs a container as what it is.
+func (b *Bed) run(pod *corev1.Pod, dir string, stdout io.Writer) (func(), []netip.Addr, error) {
+	switch node := b.Lab.Node(pod.Spec.NodeName); {
 	case node == nil:
 		return nil, nil, fmt.Errorf("the lab has no node %s", pod.Spec.NodeName)
 	case isAgent(pod):
-		return b.startAgent(node, pod)
+		return b.startAgent(pod)
 	case pod.Labels[lab.TargetLabel] != "":
-		return b.startProbe(node, pod, dir, stdout)
+		return b.startProbe(pod, dir, stdout)
+	case pod.Labels["k8s-app"] == dnsLabel:
+		return b.startDNS(pod)
 	case pod.Namespace == FluxNamespace && b.binaries[pod.Labels["app"]] != "":
 		return b.startFlux(pod, dir, stdout)
 	case pod.Spec.HostNetwork:
-		return func() {}, node.IPs(), nil
+		return func() {}, b.opts.Datapath.host(pod).IPs(), nil
 	}
-	p := node.AddPod(lab.PodSpec{Namespace: pod.Namespace, Name: pod.Name, Labels: pod.Labels})
-	return func() {}, p.IPs(), nil
+	p, err := b.attach(pod, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	return func() { b.detach(p) }, p.IPs(), nil
 }
 
 // mounts: what Cilium's chart mounts is of hosts that are not there.

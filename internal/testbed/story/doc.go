@@ -3,7 +3,8 @@
 // Cilium chart, and nodes and pods as network namespaces of one kernel.
 //
 // The datapath of each node is made of the cilium-config that Flux rendered, and
-// read only when the node's agent pod is created, as the real agent does. Flux's
+// read only when the node's agent pod is created: our model makes it ([Model]), or real
+// cilium-agents do, which are processes of the DaemonSet's pods ([Agents]). Flux's
 // controllers run in pods of this network, so that what cuts pods off from each
 // other cuts Flux off as well.
 //
@@ -12,5 +13,6 @@
 //	func TestMain(m *testing.M) { story.Main(m) }
 //
 // which runs its tests in namespaces of their own, as an ordinary user, see
-// [lab.Main]. All servers listen on 127.0.0.1 within them.
+// [lab.Main]; with real agents it is cilium.Main, as root. All
+// servers listen on 127.0.0.1 within them.
 package story

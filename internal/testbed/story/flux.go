@@ -117,14 +117,14 @@ func (f Flux) Reconcile(t testing.TB, kind, namespace, name string) {
 	}
 }
 
-// fluxPod is the lab's pod of a controller that runs.
-func (b *Bed) fluxPod(t testing.TB, controller string) *lab.Pod {
+// fluxPod is the pod of a controller that runs.
+func (b *Bed) fluxPod(t testing.TB, controller string) *Pod {
 	t.Helper()
 	pods, err := b.Kube.CoreV1().Pods(FluxNamespace).List(t.Context(), metav1.ListOptions{LabelSelector: "app=" + controller})
 	b.must(t, err)
 	for i := range pods.Items {
 		if p := &pods.Items[i]; isReady(p) && p.DeletionTimestamp == nil {
-			return b.Lab.Pod(p.Namespace, p.Name)
+			return b.pod(p.Namespace, p.Name)
 		}
 	}
 	t.Fatalf("%s does not run", controller)
@@ -135,7 +135,10 @@ func (b *Bed) fluxPod(t testing.TB, controller string) *lab.Pod {
 // charts are reached by the pod's own 127.0.0.1, as they have no place in the lab.
 func (b *Bed) startFlux(pod *corev1.Pod, dir string, stdout io.Writer) (func(), []netip.Addr, error) {
 	app := pod.Labels["app"]
-	p := b.Lab.Node(pod.Spec.NodeName).AddPod(lab.PodSpec{Namespace: pod.Namespace, Name: pod.Name, Labels: pod.Labels, Guarded: true})
+	p, err := b.attach(pod, true)
+	if err != nil {
+		return nil, nil, err
+	}
 	env, err := kubelet.Env(pod, p.IPs())
 	if err != nil {
 		return nil, nil, err
@@ -152,11 +155,12 @@ func (b *Bed) startFlux(pod *corev1.Pod, dir string, stdout io.Writer) (func(), 
 		return nil, nil, err
 	}
 	if app == sourceController {
-		b.Lab.SetEndpoints(FluxNamespace, sourceController, p.IP(cidr.IPv6))
+		b.opts.Datapath.endpoints(FluxNamespace, sourceController, p.IP(cidr.IPv6))
 	}
 	return func() {
 		p.Stop(cmd)
 		closeAll(relays)
+		b.detach(p)
 	}, p.IPs(), nil
 }
 
@@ -166,7 +170,7 @@ func closeAll(relays []*relay) {
 	}
 }
 
-func (b *Bed) reachServers(p *lab.Pod) (relays []*relay, err error) {
+func (b *Bed) reachServers(p *Pod) (relays []*relay, err error) {
 	for _, server := range []string{b.Server.Config.Host, b.Forge.CloneURL(), b.charts.URL} {
 		u, err := url.Parse(server)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -65,7 +66,7 @@ func (b *Bed) serveProbes(t testing.TB) {
 	for _, n := range b.Lab.Nodes {
 		s.Endpoints = append(s.Endpoints, pods.of(t, n.Name, v1alpha1.TargetOpen).IPs()...)
 	}
-	b.Change(func(l *lab.Lab) { l.AddService(s) })
+	b.Change(func(*lab.Lab) { b.opts.Datapath.service(s) })
 }
 
 // UntilProbes waits until every node has its probes.
@@ -105,26 +106,27 @@ func (b *Bed) tellMembers(t testing.TB, client *deploy.Client) {
 	t.Cleanup(func() { cancel(); <-done; watch.Close() })
 }
 
-// startProbe runs the probe's binary in a pod of the lab, the host twin's in the
-// node's own network.
-func (b *Bed) startProbe(n *lab.Node, pod *corev1.Pod, dir string, stdout io.Writer) (func(), []netip.Addr, error) {
-	space, ips := n.Space, n.IPs()
+// startProbe runs the probe's binary in a pod, the host twin's in the node's own
+// network.
+func (b *Bed) startProbe(pod *corev1.Pod, dir string, stdout io.Writer) (func(), []netip.Addr, error) {
+	p, end := b.opts.Datapath.host(pod), func(*Pod) {}
 	if !pod.Spec.HostNetwork {
-		p := n.AddPod(lab.PodSpec{
-			Namespace: pod.Namespace, Name: pod.Name, Labels: pod.Labels, Guarded: pod.Labels[lab.TargetLabel] == v1alpha1.TargetGuarded,
-		})
-		space, ips = p.Space, p.IPs()
+		var err error
+		if p, err = b.attach(pod, pod.Labels[lab.TargetLabel] == v1alpha1.TargetGuarded); err != nil {
+			return nil, nil, err
+		}
+		end = b.detach
 	}
-	env, err := kubelet.Env(pod, ips)
+	env, err := kubelet.Env(pod, p.IPs())
 	if err != nil {
 		return nil, nil, err
 	}
 	cmd := exec.Command(b.binaries[deploy.Name], kubelet.Args(pod, dir, env)...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, stdout, stdout
-	if err := space.Start(cmd); err != nil {
+	if err := p.Start(cmd); err != nil {
 		return nil, nil, err
 	}
-	return func() { space.Stop(cmd) }, ips, nil
+	return func() { p.Stop(cmd); end(p) }, p.IPs(), nil
 }
 
 // askTime is how long an exchange may take.
@@ -136,6 +138,22 @@ const askTime = 2 * time.Second
 func (b *Bed) Ask(t testing.TB, from, to, target, family string) v1alpha1.Observation {
 	t.Helper()
 	return b.question(t, b.probePods(t), from, to, target, family)(t.Context())
+}
+
+// Question is an exchange that [Bed.Ask] makes.
+type Question struct{ From, To, Target, Family string }
+
+// AskAll makes many exchanges at once, and returns what became of each.
+func (b *Bed) AskAll(t testing.TB, questions ...Question) []v1alpha1.Observation {
+	t.Helper()
+	pods, out := b.probePods(t), make([]v1alpha1.Observation, len(questions))
+	var all sync.WaitGroup
+	for i, q := range questions {
+		ask := b.question(t, pods, q.From, q.To, q.Target, q.Family)
+		all.Go(func() { out[i] = ask(t.Context()) })
+	}
+	all.Wait()
+	return out
 }
 
 // question is what Ask does, ready to be asked from any goroutine.
@@ -154,34 +172,34 @@ func (b *Bed) question(t testing.TB, pods probePods, from, to, target, family st
 	return func(ctx context.Context) v1alpha1.Observation { return prober.Do(ctx, check) }
 }
 
-func endpoint(p *lab.Pod, family string, port int) v1alpha1.Endpoint {
-	return v1alpha1.Endpoint{Node: p.Node.Name, Namespace: p.Namespace, Pod: p.Name, IP: p.IP(family).String(), Port: port}
+func endpoint(p *Pod, family string, port int) v1alpha1.Endpoint {
+	return v1alpha1.Endpoint{Node: p.Node, Namespace: p.Namespace, Pod: p.Name, IP: p.IP(family).String(), Port: port}
 }
 
-// probePods are the lab's pods of the probes that run, by node and target.
+// probePods are the pods of the probes that run, by node and target.
 type probePods struct {
 	keys *probe.Keyring
-	pods map[[2]string]*lab.Pod
+	pods map[[2]string]*Pod
 }
 
 func (b *Bed) probePods(t testing.TB) probePods {
 	t.Helper()
 	secret, err := b.Kube.CoreV1().Secrets(deploy.Name).Get(t.Context(), deploy.KeyName, metav1.GetOptions{})
 	b.must(t, err)
-	out := probePods{pods: map[[2]string]*lab.Pod{}}
+	out := probePods{pods: map[[2]string]*Pod{}}
 	out.keys, err = probe.NewKeyring(secret.Data[deploy.KeyKey])
 	b.must(t, err)
 	list, err := b.Kube.CoreV1().Pods(deploy.Name).List(t.Context(), metav1.ListOptions{})
 	b.must(t, err)
 	for i := range list.Items {
 		if p := &list.Items[i]; isReady(p) && p.DeletionTimestamp == nil {
-			out.pods[[2]string{p.Spec.NodeName, p.Labels[deploy.LabelTarget]}] = b.Lab.Pod(p.Namespace, p.Name)
+			out.pods[[2]string{p.Spec.NodeName, p.Labels[deploy.LabelTarget]}] = b.pod(p.Namespace, p.Name)
 		}
 	}
 	return out
 }
 
-func (p probePods) of(t testing.TB, node, target string) *lab.Pod {
+func (p probePods) of(t testing.TB, node, target string) *Pod {
 	t.Helper()
 	pod := p.pods[[2]string{node, target}]
 	if pod == nil {

@@ -1,0 +1,52 @@
+package datapath
+
+import (
+	"testing"
+
+	"github.com/remediate-dev/remediate/detect/snapshot"
+	"github.com/remediate-dev/remediate/internal/cidr"
+)
+
+// TestHairpin: what becomes of a pod's packets to a service whose backend it is
+// itself, as the agents of e2e/matrix did it ("a pod's own ClusterIP").
+func TestHairpin(t *testing.T) {
+	const hostOnly, kpr = "bpf-lb-sock-hostns-only", "kube-proxy-replacement"
+	for name, c := range map[string]struct {
+		changes []string
+		version string
+		family  string
+		want    snapshot.Tri
+		source  SourceKind
+	}{
+		"socket, IPv4":                    {nil, "1.18.6", cidr.IPv4, snapshot.Yes, SourcePod},
+		"socket, IPv6":                    {nil, "1.18.6", cidr.IPv6, snapshot.Yes, SourcePod},
+		"per packet, IPv4":                {[]string{hostOnly, "true"}, "1.18.6", cidr.IPv4, snapshot.Yes, SourceUnknown},
+		"per packet, IPv6":                {[]string{hostOnly, "true"}, "1.18.6", cidr.IPv6, snapshot.No, SourcePod},
+		"per packet, IPv6, since 1.19":    {[]string{hostOnly, "true"}, "1.19.0", cidr.IPv6, snapshot.Yes, SourceUnknown},
+		"kube-proxy is not of this model": {[]string{kpr, "false"}, "1.18.6", cidr.IPv4, snapshot.Unknown, SourceUnknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := lab()
+			closed := sameNamespace("team-guarded")
+			closed.Kubernetes.Ingress = nil
+			s.Policies = []snapshot.Policy{closed}
+			cfg := config(c.changes...)
+			cfg.Version = c.version
+			m, err := New(Input{Config: cfg, Snapshot: s})
+			if err != nil {
+				t.Fatal(err)
+			}
+			from, ok := PodEnd(&s.Pods[0], c.family)
+			if !ok {
+				t.Fatal("the pod has no address")
+			}
+			r := m.Trace(Flow{From: from, To: End{Kind: EndService, Namespace: "team-guarded", Name: "svc"}, Family: c.family, Protocol: "TCP", Port: 8080})
+			if r.Delivered != c.want || r.Source != c.source {
+				t.Errorf("delivered %v from %q (%s), want %v from %q", r.Delivered, r.Source, r.Reason, c.want, c.source)
+			}
+			if (r.Delivered != snapshot.Unknown) != (len(r.Steps) > 1) {
+				t.Errorf("steps %+v", r.Steps)
+			}
+		})
+	}
+}
