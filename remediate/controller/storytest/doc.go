@@ -2,6 +2,6 @@
 // binary runs with the rights of config/default and nothing else, in a cluster of
 // [github.com/remediate-dev/remediate/internal/testbed/story].
 //
-// It holds tests only. With REMEDIATE_SOAK all stories are played, the API server is
-// away for minutes, and the controller is killed REMEDIATE_KILLS times, or three.
+// It holds tests only. With REMEDIATE_SOAK the API server is away for minutes, and
+// the controller is killed REMEDIATE_KILLS times, or three.
 package storytest
