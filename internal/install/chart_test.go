@@ -127,7 +127,7 @@ func TestWaysToTheAPIServer(t *testing.T) {
 				names = append(names, e.Name)
 			}
 			slices.Sort(names)
-			if want := []string{"GOGC", "GOMEMLIMIT", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "POD_NAME", "POD_UID", "RUNTIME_NAMESPACE"}; !slices.Equal(names, want) {
+			if want := []string{"GOMEMLIMIT", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "POD_NAME", "POD_UID", "RUNTIME_NAMESPACE"}; !slices.Equal(names, want) {
 				t.Errorf("%s, %s: variables %v, want %v", what, tt.component, names, want)
 			}
 		}

@@ -35,7 +35,7 @@ func yardstick(t testing.TB, kubeconfig string) *process {
 	t.Helper()
 	self, err := os.Executable()
 	must(t, err)
-	return run(t, []string{"GOGC=50", yardstickEnv + "=" + kubeconfig}, self)
+	return run(t, []string{yardstickEnv + "=" + kubeconfig}, self)
 }
 
 // runYardstick is the other program.
