@@ -351,8 +351,8 @@ func (x *proposal) saysOtherwise(t *talk) bool {
 	}
 	cut := strings.Contains(t.pr.Body, delivery.Heading)
 	a, _ := x.res.Deliver("", DeliverOptions{})
-	if a.Arrives == delivery.No || !cut {
-		return a.Arrives == delivery.No && !cut
+	if !cut || a.Arrives == delivery.No {
+		return !cut && a.Arrives == delivery.No
 	}
 	// Of the other legs less is known, and neither is what the fault cuts first.
 	return !slices.ContainsFunc(a.Legs, func(l delivery.Leg) bool {

@@ -210,25 +210,27 @@ const fresh = time.Minute
 
 // lately counts the exchanges of a path that were answered and that were not.
 func lately(all []snapshot.ProbeObservation, is func(*v1alpha1.Observation) bool) (ok, lost int) {
-	times := make([]time.Time, len(all))
+	type tried struct {
+		at      time.Time
+		outcome string
+	}
+	var path []tried
 	var newest time.Time
 	for i := range all {
 		if o := &all[i].Observation; is(o) {
-			times[i], _ = time.Parse(time.RFC3339Nano, o.At) // those without a time are as good as each other
-			if times[i].After(newest) {
-				newest = times[i]
+			at, _ := time.Parse(time.RFC3339Nano, o.At) // those without a time are as good as each other
+			path = append(path, tried{at, o.Outcome})
+			if at.After(newest) {
+				newest = at
 			}
 		}
 	}
-	for i := range all {
-		o := &all[i].Observation
-		if !is(o) || newest.Sub(times[i]) > fresh {
-			continue
-		}
-		switch o.Outcome {
-		case v1alpha1.OutcomeOK:
+	for _, t := range path {
+		switch {
+		case newest.Sub(t.at) > fresh:
+		case t.outcome == v1alpha1.OutcomeOK:
 			ok++
-		case v1alpha1.OutcomeTimeout, v1alpha1.OutcomeUnreachable:
+		case t.outcome == v1alpha1.OutcomeTimeout, t.outcome == v1alpha1.OutcomeUnreachable:
 			lost++
 		}
 	}
