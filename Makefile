@@ -15,7 +15,7 @@ COMMITTED := $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 CILIUM   := $(shell sed -n 's/^[[:space:]]*\(require \)\{0,1\}github.com\/cilium\/cilium \(v[^ ]*\).*/\2/p' conformance/go.mod conformance/oracle/go.mod 2>/dev/null | head -1)
 CHART    := examples/chart/cilium-$(CILIUM:v%=%).tgz
 COMMANDS := $(notdir $(wildcard cmd/*))
-TIMEOUT  ?= 20m
+TIMEOUT  ?= 40m
 SOAKTIME ?= 1m
 
 # The race detector needs cgo and a C compiler; without them tests run plainly.

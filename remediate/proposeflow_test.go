@@ -14,6 +14,7 @@ import (
 	"github.com/remediate-dev/remediate/examples"
 	"github.com/remediate-dev/remediate/gitops/forge"
 	"github.com/remediate-dev/remediate/internal/testbed/forges"
+	"github.com/remediate-dev/remediate/remediate/delivery"
 )
 
 // The bundled incident goes the whole way: planned in a checkout, planned again
@@ -62,6 +63,50 @@ func TestIncidentBecomesPullRequest(t *testing.T) {
 	if out, err = p.Propose(t.Context(), res, ""); err != nil || out.Action != v1alpha1.PullRequestUnchanged {
 		t.Errorf("the second run: %+v, %v", out, err)
 	}
+}
+
+// That Flux cannot bring the change in may be seen only when the pull request is open,
+// and may pass: the text follows, unless a person has written there.
+func TestTextFollowsDelivery(t *testing.T) {
+	g := newStage(t, forges.GitHub(t))
+	way := func(works delivery.Arrival) delivering {
+		f := &delivery.Facts{Namespace: "flux-system", Families: []string{"IPv6"}, Pods: []delivery.Pod{{App: delivery.SourceController, Name: "s", Node: "node-1"}}}
+		for _, app := range []string{delivery.KustomizeController, delivery.HelmController} {
+			f.Pods = append(f.Pods, delivery.Pod{App: app, Name: app, Node: "node-2"})
+			f.Paths = append(f.Paths, delivery.Path{From: app, To: "s", Family: "IPv6", Works: works, Source: delivery.Observed})
+		}
+		return delivering{facts: f}
+	}
+	says := func() bool { return strings.Contains(g.s.PRs(t)[0].Body, delivery.Heading) }
+	g.deliver = way(delivery.Partly)
+	g.propose(v1alpha1.PullRequestOpened)
+	for _, step := range []struct {
+		works delivery.Arrival
+		want  v1alpha1.PullRequestAction
+		says  bool
+	}{
+		{delivery.Partly, v1alpha1.PullRequestUnchanged, false},
+		{delivery.No, v1alpha1.PullRequestUpdated, true},
+		{delivery.No, v1alpha1.PullRequestUnchanged, true},
+		{delivery.Unknown, v1alpha1.PullRequestUnchanged, true},
+		{delivery.Yes, v1alpha1.PullRequestUpdated, false},
+		{delivery.Yes, v1alpha1.PullRequestUnchanged, false},
+	} {
+		g.deliver = way(step.works)
+		if g.propose(step.want); says() != step.says {
+			t.Errorf("%s: the text says that Flux is cut off: %t", step.works, says())
+		}
+	}
+	pr, err := g.p.Forge.Find(t.Context(), g.ours()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := "a person's words\n" + pr[0].Body
+	if _, err := g.p.Forge.Edit(t.Context(), pr[0], forge.Edit{Body: &body}); err != nil {
+		t.Fatal(err)
+	}
+	g.deliver = way(delivery.No)
+	g.propose(v1alpha1.PullRequestUnchanged)
 }
 
 // Without a forge there is a branch and nothing else.

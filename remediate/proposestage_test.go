@@ -65,6 +65,7 @@ type stage struct {
 	severity   v1alpha1.Severity
 	abstained  string
 	healthy    bool // whatever the value, there is no fault
+	deliver    delivering
 	// later is added to the clock.
 	later  time.Duration
 	replan int
@@ -131,7 +132,7 @@ func (g *stage) resultOf(src, revision string) *Result {
 		}
 	}
 	observed := false
-	res := &Result{files: map[string]map[string][]byte{}, before: map[string][]byte{stageFile: []byte(src)}, freeze: g.freeze,
+	res := &Result{files: map[string]map[string][]byte{}, before: map[string][]byte{stageFile: []byte(src)}, freeze: g.freeze, deliver: g.deliver,
 		values: map[string]any{"ipv6NativeRoutingCIDR": value}}
 	res.Plan = v1alpha1.Plan{APIVersion: "remediate.dev/v1alpha1", Kind: "Plan", Abstained: g.abstained,
 		Subject: v1alpha1.Subject{Release: "kube-system/cilium", Chart: "cilium", Version: "1.18.6", Revision: revision, Values: []v1alpha1.ValuesSource{{File: stageFile}}},

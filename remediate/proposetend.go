@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/gitops/forge"
 	"github.com/remediate-dev/remediate/gitops/repo"
+	"github.com/remediate-dev/remediate/remediate/delivery"
 	"github.com/remediate-dev/remediate/remediate/guard"
 )
 
@@ -310,11 +312,12 @@ func (x *proposal) rebuild(ctx context.Context, t *talk, in *intent) (bool, erro
 }
 
 // refresh writes the body anew after a rebuild, after an edit that was cut short,
-// and when the facts have changed. What a person wrote there stays.
+// when the facts have changed, and when it turns out that Flux cannot bring the change
+// in, or can again. What a person wrote there stays.
 func (x *proposal) refresh(ctx context.Context, t *talk) (bool, error) {
 	in := x.byChange(t.rec.Change)
 	current := in != nil && x.res.standsOn(t.rec.Base)
-	if !t.adopted && !(current && in.facts != t.rec.Facts) {
+	if !t.adopted && !(current && (in.facts != t.rec.Facts || x.saysOtherwise(t))) {
 		return false, nil
 	}
 	body := withRecord(above(t.pr.Body), t.rec)
@@ -339,6 +342,22 @@ func (x *proposal) refresh(ctx context.Context, t *talk) (bool, error) {
 		x.because(v1alpha1.PullRequestUpdated, "its text was brought up to date")
 	}
 	return false, nil
+}
+
+// saysOtherwise: a text that is ours still says of Flux what is known to be wrong.
+func (x *proposal) saysOtherwise(t *talk) bool {
+	if x.res.deliver.facts == nil || textHash(t.pr.Body) != t.rec.Text {
+		return false
+	}
+	cut := strings.Contains(t.pr.Body, delivery.Heading)
+	a, _ := x.res.Deliver("", DeliverOptions{})
+	if !cut || a.Arrives == delivery.No {
+		return !cut && a.Arrives == delivery.No
+	}
+	// Of the other legs less is known, and neither is what the fault cuts first.
+	return !slices.ContainsFunc(a.Legs, func(l delivery.Leg) bool {
+		return (l.Name == delivery.LegKustomize || l.Name == delivery.LegHelm) && l.Works != delivery.Yes
+	})
 }
 
 // relabel finishes what was cut short after opening. Labels come last, so that a

@@ -47,7 +47,7 @@ func (w *Watcher) count(t collect.Target, line probe.Line) {
 	w.counted.turn(now)
 	w.counted.each(func(r *verify.Recorder) {
 		if line.Beat && !t.HostNetwork {
-			r.Beat(now, t.Node, classesOf(line.Tallies)...)
+			r.Beat(now, line.At, t.Node, classesOf(line.Tallies)...)
 		}
 		r.Observe(now, line.Observations...)
 	})

@@ -27,13 +27,13 @@ func (r *Reach) lossy(f *family) (verdict, bool) {
 		for _, t := range slices.Concat(p.open.losses, p.guarded.losses) {
 			if i := int(now.Sub(t) / lossBucket); i < lossBuckets {
 				buckets[i] = append(buckets[i], k)
+				v.support.include(t, t) // an answer says that it may be over
 			}
 		}
 		for _, t := range slices.Concat(p.open.recovered, p.guarded.recovered) {
 			if i := int(now.Sub(t) / lossBucket); i < lossBuckets {
 				answers[i] = true
 				v.pairs = append(v.pairs, k)
-				v.support.include(t, t)
 				v.support.Exchanges++
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/detect/snapshot"
@@ -179,6 +180,14 @@ func TestLossOfANodeTakesTurns(t *testing.T) {
 		return out
 	}
 	expect(t, "by turns", shown(around(func(i int) bool { return i%3 == 2 }), counted), PacketLoss+" e by ab")
+	in := &Input{Snapshot: &snapshot.Snapshot{}, Reach: NewReach(ReachInput{
+		Sightings: around(func(i int) bool { return i%3 == 2 }), Totals: []Total{counted}, Nodes: []string{"a", "b", "c", "d", "e"},
+	})}
+	for _, f := range in.Supported() {
+		if s, _ := in.Support(&f); !s.Last.Equal(directionStart.Add(58500 * time.Millisecond)) {
+			t.Errorf("%s was seen last at %s, which is not the last loss", f.Signature, s.Last)
+		}
+	}
 	for _, found := range shown(around(func(i int) bool { return i == 20 || i == 40 }), counted) {
 		if strings.HasPrefix(found, PacketLoss) {
 			t.Errorf("two answers in a minute: %s", found)

@@ -38,7 +38,7 @@ func (planned) do(ctx context.Context, i *incident) (bool, error) {
 	if err != nil {
 		return true, err
 	}
-	if i.mem.result == nil || i.mem.planned != i.basis(tip) || i.mem.early && i.heardEnough() {
+	if i.outdated(tip) {
 		if err := i.plan(ctx, tip); err != nil {
 			i.waits(v1alpha1.PlannedCondition, v1alpha1.PlanFailedReason, "%v", err)
 			return true, err
@@ -49,10 +49,23 @@ func (planned) do(ctx context.Context, i *incident) (bool, error) {
 	}
 	i.showPlan()
 	i.showDelivery()
-	if d := i.obj.Status.Delivery; d != nil && d.WillArrive == string(delivery.Unknown) {
-		i.mem.early = true // what probes see of Flux's way meanwhile may say
-	}
 	return false, nil
+}
+
+// outdated says whether there is more to plan with than there was: another commit or
+// cause, or more of what probes see, of which the plan lacked something.
+func (i *incident) outdated(tip string) bool {
+	if i.mem.result == nil || i.mem.planned != i.basis(tip) {
+		return true
+	}
+	return i.heardEnough() && (i.mem.early || i.arrivesPerhaps())
+}
+
+// arrivesPerhaps: whether Flux could bring the change in is not decided. What probes
+// saw before the fault may be among what it was judged by.
+func (i *incident) arrivesPerhaps() bool {
+	d := i.obj.Status.Delivery
+	return d != nil && d.WillArrive != string(delivery.Yes) && d.WillArrive != string(delivery.No)
 }
 
 // basis is what a plan is made of besides the cluster: the commit, what is confirmed,

@@ -117,7 +117,7 @@ func (f *Facts) over(from, to Pod, family string, l *Leg) (Arrival, string) {
 		case Yes:
 			return Yes, where + " works"
 		case Partly:
-			return Partly, where + " works some of the time"
+			return Partly, where + " works some of the time: " + p.Because
 		}
 		return No, where + " is cut"
 	}

@@ -113,7 +113,7 @@ func (f *Facts) way(a *Assessment) (Way, string) {
 		return Wait, "the way is only partly broken and Flux tries again at every interval: wait; " + strings.Join(named(a.Legs, Partly), "; ")
 	case Unknown:
 		return Wait, "nothing shows that the commit does not arrive, and not all of its way is known: wait, and use the instructions if the GitRepository or the Kustomization does not move within their intervals; not known: " +
-			strings.Join(named(a.Legs, Unknown), "; ")
+			strings.Join(append(named(a.Legs, Unknown), named(a.Legs, Partly)...), "; ")
 	}
 	if f.BreakGlass && a.CoLocate != Yes {
 		return BreakGlass, "the commit does not arrive by itself: " + cut + ". Break-glass is enabled: approve it for the merged commit, or follow the instructions"

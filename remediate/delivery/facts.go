@@ -5,7 +5,9 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/detect/datapath"
 	"github.com/remediate-dev/remediate/detect/signature"
 	"github.com/remediate-dev/remediate/detect/snapshot"
@@ -183,19 +185,10 @@ func observed(s *snapshot.Snapshot, namespace string, p signature.FluxPath, fami
 	if !known {
 		return out, false
 	}
-	var ok, lost int
-	for _, o := range s.Probes {
-		if o.Unreliable || o.HostNetwork || o.Via != "PodIP" || o.Family != family || o.Target != target ||
-			o.Protocol != "TCP" && o.Protocol != "HTTP" || o.From.Node != p.From.Node || o.To.Node != p.To.Node {
-			continue
-		}
-		switch o.Outcome {
-		case "OK":
-			ok++
-		case "Timeout", "Unreachable":
-			lost++
-		}
-	}
+	ok, lost := lately(s.Probes, func(o *v1alpha1.Observation) bool {
+		return !o.Unreliable && !o.HostNetwork && o.Via == "PodIP" && o.Family == family && o.Target == target &&
+			(o.Protocol == "TCP" || o.Protocol == "HTTP") && o.From.Node == p.From.Node && o.To.Node == p.To.Node
+	})
 	out.Because = fmt.Sprintf("probes between these nodes, to a %s target: %d of %d answered", target, ok, ok+lost)
 	switch {
 	case ok+lost == 0:
@@ -208,6 +201,40 @@ func observed(s *snapshot.Snapshot, namespace string, p signature.FluxPath, fami
 		out.Works = Partly
 	}
 	return out, true
+}
+
+// fresh is how much older than the newest observation of a path another may be: each
+// pair of nodes has its turns in less, but a flow that is seldom tried, such as one of
+// full-size packets, may have been seen last before the fault.
+const fresh = time.Minute
+
+// lately counts the exchanges of a path that were answered and that were not.
+func lately(all []snapshot.ProbeObservation, is func(*v1alpha1.Observation) bool) (ok, lost int) {
+	type tried struct {
+		at      time.Time
+		outcome string
+	}
+	var path []tried
+	var newest time.Time
+	for i := range all {
+		if o := &all[i].Observation; is(o) {
+			at, _ := time.Parse(time.RFC3339Nano, o.At) // those without a time are as good as each other
+			path = append(path, tried{at, o.Outcome})
+			if at.After(newest) {
+				newest = at
+			}
+		}
+	}
+	for _, t := range path {
+		switch {
+		case newest.Sub(t.at) > fresh:
+		case t.outcome == v1alpha1.OutcomeOK:
+			ok++
+		case t.outcome == v1alpha1.OutcomeTimeout, t.outcome == v1alpha1.OutcomeUnreachable:
+			lost++
+		}
+	}
+	return ok, lost
 }
 
 // guardOf says which kind of probes' target Flux's pods are like: those that a

@@ -65,6 +65,14 @@ func TestObserved(t *testing.T) {
 		{"answered", func(s *snapshot.Snapshot) { probe(s, "OK", nil) }, Yes},
 		{"lost", func(s *snapshot.Snapshot) { probe(s, "Timeout", nil); probe(s, "Unreachable", nil) }, No},
 		{"some lost", func(s *snapshot.Snapshot) { probe(s, "Timeout", nil); probe(s, "OK", nil) }, Partly},
+		{"answered before the fault, by what is seldom tried", func(s *snapshot.Snapshot) {
+			probe(s, "OK", func(o *v1alpha1.Observation) { o.At, o.Bytes = "2026-11-23T10:00:00Z", 1400 })
+			probe(s, "Timeout", func(o *v1alpha1.Observation) { o.At = "2026-11-23T10:05:00.5Z" })
+		}, No},
+		{"some lost in the same minute", func(s *snapshot.Snapshot) {
+			probe(s, "OK", func(o *v1alpha1.Observation) { o.At = "2026-11-23T10:04:30Z" })
+			probe(s, "Timeout", func(o *v1alpha1.Observation) { o.At = "2026-11-23T10:05:00.5Z" })
+		}, Partly},
 		{"nothing", func(*snapshot.Snapshot) {}, ""},
 		{"not checked", func(s *snapshot.Snapshot) { probe(s, "NotChecked", nil) }, ""},
 		{"a starved prober", func(s *snapshot.Snapshot) { probe(s, "Timeout", func(o *v1alpha1.Observation) { o.Unreliable = true }) }, ""},

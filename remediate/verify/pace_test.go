@@ -95,19 +95,20 @@ func verdictAfter(t *testing.T, nodes int, hold, phase time.Duration) time.Durat
 	in.Config.Changed = from
 	in.Before.Reconciled = from
 	var r Recorder
+	beat := func(at time.Time, node string, counts ...ClassCount) { r.Beat(at, at, node, counts...) }
 	r.Reset(from)
 	for _, p := range probers {
 		in.Nodes = append(in.Nodes, Node{Name: p.node, Ready: snapshot.Yes})
 		made := cured.Add(-10 * time.Second)
 		in.Agents.Pods = append(in.Agents.Pods, Pod{Name: "cilium-" + p.node, Node: p.node, Created: made, Configured: snapshot.Yes, Ready: snapshot.Yes})
-		p.until(cured, true, r.Beat)
+		p.until(cured, true, beat)
 	}
 	base := r.Baseline(cured, []Cause{cause})
 	in.Baseline = &base
 	r.Reset(cured)
 	for now := cured; ; now = now.Add(look) {
 		for _, p := range probers {
-			p.until(now, false, r.Beat)
+			p.until(now, false, beat)
 		}
 		in.Now, in.Probes = now, r.Probes(nil, nil)
 		s := Judge(in)

@@ -103,16 +103,21 @@ func (r *Recorder) sender(node string) *sender {
 	return s
 }
 
-// Beat takes a heartbeat of the probe of a node in the pod network, heard at now:
-// what it counted since its last one.
-func (r *Recorder) Beat(now time.Time, node string, counts ...ClassCount) {
+// Beat takes a heartbeat of the probe of a node in the pod network, said at a time of
+// the node's clock and heard at now: what it counted since its last one. What was said
+// before counting began and is heard late, as all is that was said while the API server
+// was away, does not count.
+func (r *Recorder) Beat(now, at time.Time, node string, counts ...ClassCount) {
 	s := r.sender(node)
 	if s == nil {
 		return
 	}
-	last := s.beat
-	s.heard, s.beat = latest(s.heard, now), latest(s.beat, now)
-	if last.IsZero() || last.Before(r.from) {
+	last, said := s.beat, now
+	if r.early(now, at) {
+		said = at
+	}
+	s.heard, s.beat = latest(s.heard, now), latest(s.beat, said)
+	if said.Before(r.from) || last.IsZero() || last.Before(r.from) {
 		return
 	}
 	for _, c := range counts {
@@ -181,8 +186,10 @@ func (r *Recorder) Observe(now time.Time, observations ...v1alpha1.Observation) 
 // off than a line takes on its way is not believed.
 func (r *Recorder) before(now time.Time, o v1alpha1.Observation) bool {
 	at, err := time.Parse(time.RFC3339Nano, o.At)
-	return err == nil && at.Before(r.from) && now.Sub(at) < late
+	return err == nil && r.early(now, at)
 }
+
+func (r *Recorder) early(now, at time.Time) bool { return at.Before(r.from) && now.Sub(at) < late }
 
 func (r *Recorder) pair(o v1alpha1.Observation, bad, masked bool) {
 	if o.Via != podIP || o.To.Node == "" || o.To.Node == o.From.Node {

@@ -21,8 +21,8 @@ func TestRecorderCounts(t *testing.T) {
 	var r Recorder
 	ok := ClassCount{guarded6, Count{OK: 5}}
 	lost := ClassCount{guarded6, Count{Lost: 4}}
-	r.Beat(after(0), "n1", lost)
-	r.Beat(after(10*time.Second), "n1", lost)
+	r.Beat(after(0), after(0), "n1", lost)
+	r.Beat(after(10*time.Second), after(10*time.Second), "n1", lost)
 	if n := r.Probes(nil, nil).total(guarded6); n.Lost != 4 {
 		t.Errorf("%+v: the first heartbeat is of a time that nobody knows, the second counts", n)
 	}
@@ -30,12 +30,12 @@ func TestRecorderCounts(t *testing.T) {
 	if n := r.Probes(nil, nil).total(guarded6); n.tried() != 0 {
 		t.Errorf("%+v after a reset", n)
 	}
-	r.Beat(after(20*time.Second), "n1", lost)
+	r.Beat(after(20*time.Second), after(20*time.Second), "n1", lost)
 	if n := r.Probes(nil, nil).total(guarded6); n.tried() != 0 {
 		t.Errorf("%+v: it began before the reset", n)
 	}
-	r.Beat(after(30*time.Second), "n1", ok)
-	r.Beat(after(40*time.Second), "n1", ok, ClassCount{guarded6, Count{OK: -1}})
+	r.Beat(after(30*time.Second), after(30*time.Second), "n1", ok)
+	r.Beat(after(40*time.Second), after(40*time.Second), "n1", ok, ClassCount{guarded6, Count{OK: -1}})
 	p := r.Probes(map[string]string{"n2": "three heartbeats are missing"}, nil)
 	n := p.total(guarded6)
 	if n.OK != 10 || n.Lost != 0 || !n.LastOK.Equal(after(40*time.Second)) || !n.LastBad.IsZero() {
@@ -101,8 +101,8 @@ func TestBaseline(t *testing.T) {
 	var r Recorder
 	for i := range 200 {
 		from := fmt.Sprintf("node-%03d", i)
-		r.Beat(after(0), from)
-		r.Beat(after(10*time.Second), from, ClassCount{guarded6, Count{Lost: 3}}, ClassCount{guarded4, Count{OK: 3}})
+		r.Beat(after(0), after(0), from)
+		r.Beat(after(10*time.Second), after(10*time.Second), from, ClassCount{guarded6, Count{Lost: 3}}, ClassCount{guarded4, Count{OK: 3}})
 		for k := range 100 {
 			r.Observe(after(time.Second), seen(from, fmt.Sprintf("node-%03d", k), guarded6, v1alpha1.OutcomeTimeout))
 		}

@@ -84,8 +84,9 @@ func (p *process) stop(t testing.TB) {
 	_ = p.cmd.Wait() // how it ends is other tests' affair
 }
 
-// controllerProcess starts the binary as the Deployment does, with a folder of its own that
-// holds the chart, as nobody may be asked for it.
+// controllerProcess starts the binary as the kubelet does the Deployment's container, each
+// time in the same pod, with a folder of its own that holds the chart, as nobody may be
+// asked for it.
 func controllerProcess(t testing.TB, binary, kubeconfig string) *process {
 	t.Helper()
 	storage := t.TempDir()
@@ -94,7 +95,7 @@ func controllerProcess(t testing.TB, binary, kubeconfig string) *process {
 	if _, ok, err := examples.Chart(charts); err != nil || !ok {
 		t.Fatalf("the chart is not there: run make chart (%v)", err)
 	}
-	return run(t, []string{"RUNTIME_NAMESPACE=" + home}, binary, "controller", "--kubeconfig="+kubeconfig, "--storage="+storage,
+	return run(t, []string{"RUNTIME_NAMESPACE=" + home, "POD_NAME=remediate-0", "POD_UID=5d0a3c1e-4f52-4a3f-9f2b-7a1f5d1c0b9e"}, binary, "controller", "--kubeconfig="+kubeconfig, "--storage="+storage,
 		"--metrics-addr=0", "--health-addr=0", "--log-level=info", "--enable-leader-election")
 }
 

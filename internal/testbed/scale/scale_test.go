@@ -137,7 +137,7 @@ const patience = 5 * time.Minute
 
 // TestIdle: a controller with nothing to do asks the API server for next to nothing,
 // and holds no more of a cluster than it looks at. It is started without probes, then
-// with them.
+// with them, and again after it was killed.
 func TestIdle(t *testing.T) {
 	b, binary := newBed(t, "talos-ipv6-healthy"), build(t)
 	kubeconfig := b.access(t)
@@ -164,6 +164,8 @@ func TestIdle(t *testing.T) {
 		t.Errorf("%d Remediations in a healthy cluster: %v", n, p.Status.Active)
 	}
 	t.Logf("heard are %+v", *p.Status.Probes)
+	c.kill()
+	b.start(t, p, binary, kubeconfig)
 }
 
 // start runs the controller until its policy is ready and judged, and checks what it

@@ -4,7 +4,6 @@ package storytest
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +20,7 @@ import (
 
 // TestStories plays what else may become of an incident, one after the other in one
 // cluster, which each leaves as it was. Its API server keeps nothing to go on from
-// but what etcd has. `make test` plays two of them, `make soak` all.
+// but what etcd has.
 func TestStories(t *testing.T) {
 	s := newStage(t, story.Options{Rollout: true, APIServer: []string{"--watch-cache=false"}})
 	s.proc.start(t)
@@ -29,12 +28,10 @@ func TestStories(t *testing.T) {
 		name string
 		play func(*testing.T)
 	}
-	variants := []variant{{"observe-then-closed", s.observeThenClosed}, {"human-first", s.humanFirst}}
-	if os.Getenv("REMEDIATE_SOAK") != "" {
-		variants = append(variants, variant{"not-effective", s.notEffective}, variant{"regressed", s.regressed}, variant{"held", s.held},
-			variant{"cut-off", s.cutOff}, variant{"api-gone", s.apiGone}, variant{"killed", s.killed})
-	}
-	for _, v := range variants {
+	for _, v := range []variant{
+		{"observe-then-closed", s.observeThenClosed}, {"human-first", s.humanFirst}, {"not-effective", s.notEffective}, {"regressed", s.regressed},
+		{"held", s.held}, {"cut-off", s.cutOff}, {"api-gone", s.apiGone}, {"killed", s.killed},
+	} {
 		t.Run(v.name, func(t *testing.T) {
 			began := time.Now()
 			defer func() {

@@ -90,6 +90,9 @@ func describe(o *v1alpha1.Remediation) string {
 	if s.PullRequest != nil {
 		text += fmt.Sprintf("\n  pull request %+v", *s.PullRequest)
 	}
+	if s.Delivery != nil {
+		text += fmt.Sprintf("\n  delivery %+v", *s.Delivery)
+	}
 	if s.Nodes != nil {
 		text += fmt.Sprintf("\n  nodes %+v", *s.Nodes)
 	}
