@@ -43,9 +43,7 @@ func configNotActive() Signature {
 func detectConfigNotActive(in *Input) []v1alpha1.Finding {
 	old, drifted := in.oldAgents(), in.drifted()
 	f := v1alpha1.Finding{Signature: ConfigNotActive, Severity: v1alpha1.SeverityWarning, Confidence: v1alpha1.ConfidenceConfirmed, Evidence: drifted.evidence,
-		Explanation: []string{"Agents read their configuration only when their pod is created. Restart them: " + restartAgents +
-			". Setting rollOutCiliumPods makes the chart do it from then on."},
-	}
+		Explanation: []string{activation(in.writtenFault())}}
 	switch {
 	case len(old) > 0:
 		f.Summary = fmt.Sprintf("%d of %d agents started before cilium-config last changed and run the previous configuration: %s",
@@ -67,13 +65,41 @@ func detectConfigNotActive(in *Input) []v1alpha1.Finding {
 	f.Severity = v1alpha1.SeverityCritical
 	f.Summary += "; traffic fails meanwhile"
 	f.Evidence = append(f.Evidence, loss.evidence...)
-	if loss.stays {
-		f.Explanation = append(f.Explanation, "The configuration that is written now would lose packets that were lost too: correct it first, see the other findings, then restart.")
-	} else {
+	if !loss.stays {
 		f.Explanation = append(f.Explanation, "What the older agents run is not known; nothing that is written now explains the loss.")
 	}
 	f.RuledOut = ruledOutByTheConfig(in)
 	return []v1alpha1.Finding{f}
+}
+
+// activation says how agents come to run what is written: not before fault, which
+// may be empty, is out of it.
+func activation(fault string) string {
+	const when = "Agents read their configuration only when their pod is created. "
+	if fault != "" {
+		return when + "Do not restart them yet, and let no node reboot: " + fault + ". Correct the values first; then the agents have to be restarted: " + restartAgents + "."
+	}
+	return when + "Restart them: " + restartAgents + ". Setting rollOutCiliumPods makes the chart do it from then on."
+}
+
+// writtenFault is what the written configuration would break once an agent runs it;
+// empty when nothing is known.
+func (in *Input) writtenFault() string {
+	if in.Start.Starts == snapshot.No && len(in.Start.Refusals) > 0 {
+		r := in.Start.Refusals[0]
+		return fmt.Sprintf("what is written now is refused at start (rule %s, %s)", r.ID, AgentRefusesToStart)
+	}
+	for _, family := range in.Families() {
+		if slices.ContainsFunc(gaps(in, family), masqueradeGap.masks) {
+			return "with what is written now, nodes masquerade what pods send to pods of other nodes over " + family + ", see the other findings"
+		}
+	}
+	return ""
+}
+
+// masks: some node is in the group, and masquerades what it leaves open.
+func (g masqueradeGap) masks() bool {
+	return !g.group.unused && g.masquerade != cilium.MasqueradeOff
 }
 
 // drift is what agents say of their own configuration.
@@ -190,8 +216,7 @@ func ruledOutByTheConfig(in *Input) []v1alpha1.RuledOut {
 func sparesPods(in *Input) bool {
 	for _, family := range in.Families() {
 		pods, _ := in.PodRanges(family)
-		open := slices.ContainsFunc(gaps(in, family), func(g masqueradeGap) bool { return !g.group.unused && g.masquerade != cilium.MasqueradeOff })
-		if len(pods) == 0 || open {
+		if len(pods) == 0 || slices.ContainsFunc(gaps(in, family), masqueradeGap.masks) {
 			return false
 		}
 	}

@@ -181,6 +181,7 @@ func TestConfigNotActive(t *testing.T) {
 	}
 	hour := time.Hour
 	repaired := map[string]string{"ipv6-native-routing-cidr": "fd00:101::/32"}
+	refused := map[string]string{"ipv6-native-routing-cidr": "fd00:101::/32", "enable-bpf-masquerade": "true", "kube-proxy-replacement": "false"}
 	tests := []struct {
 		name     string
 		change   map[string]string
@@ -197,9 +198,11 @@ func TestConfigNotActive(t *testing.T) {
 		{"an unreliable probe", repaired, []func(*snapshot.Snapshot){agents(-hour, -hour), lost(v1alpha1.Observation{Outcome: "Timeout", Target: "guarded", Unreliable: true})}, "warning"},
 		{"Flux times out", repaired, []func(*snapshot.Snapshot){agents(-hour, -hour), fluxFails}, "critical"},
 		{"the new configuration loses them as well", nil, []func(*snapshot.Snapshot){agents(-hour, -hour), timeout}, "critical"},
+		{"only the new configuration would lose them", nil, []func(*snapshot.Snapshot){agents(-hour, -hour)}, "warning"},
 		{"it loses what a younger agent's node sends", nil, []func(*snapshot.Snapshot){agents(hour, -hour), timeout}, "warning"},
 		{"it loses what an older agent's node sends", nil, []func(*snapshot.Snapshot){agents(-hour, hour), timeout}, "critical"},
 		{"lost where an older agent is, and it is not the new configuration", repaired, []func(*snapshot.Snapshot){agents(hour, -hour), timeout}, "critical"},
+		{"the new configuration is refused", refused, []func(*snapshot.Snapshot){agents(-hour, -hour)}, "warning"},
 		{"every agent is younger", repaired, []func(*snapshot.Snapshot){agents(hour, hour), timeout}, ""},
 		{"younger, and an agent tells of drift", repaired, []func(*snapshot.Snapshot){agents(hour, hour), drift("n1", 2), drift("n2", 0)}, "warning"},
 		{"drift, and its pods lose packets", repaired, []func(*snapshot.Snapshot){drift("n1", 2), drift("n2", 0), timeout}, "critical"},
@@ -216,8 +219,12 @@ func TestConfigNotActive(t *testing.T) {
 			if f.Severity != tt.severity {
 				t.Fatalf("severity %q, want %q", f.Severity, tt.severity)
 			}
-			if tt.severity != "" && !strings.Contains(strings.Join(f.Explanation, " "), "kubectl -n kube-system rollout restart daemonset/cilium") {
+			said := strings.Join(f.Explanation, " ")
+			if tt.severity != "" && !strings.Contains(said, "kubectl -n kube-system rollout restart daemonset/cilium") {
 				t.Errorf("the explanation does not say how to restart: %q", f.Explanation)
+			}
+			if faulty := tt.change["ipv6-native-routing-cidr"] == "" || tt.change["kube-proxy-replacement"] != ""; tt.severity != "" && strings.Contains(said, "Do not restart them yet") != faulty {
+				t.Errorf("what is written is wrong: %v, and the explanation is %q", faulty, said)
 			}
 		})
 	}

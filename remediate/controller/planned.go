@@ -12,6 +12,7 @@ import (
 	"github.com/fluxcd/pkg/runtime/conditions"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
+	"github.com/remediate-dev/remediate/detect/signature"
 	"github.com/remediate-dev/remediate/detect/snapshot"
 	"github.com/remediate-dev/remediate/gitops/forge"
 	"github.com/remediate-dev/remediate/gitops/repo"
@@ -256,13 +257,25 @@ func (i *incident) showPlan() {
 func (i *incident) abstained(p *v1alpha1.Plan) {
 	why := p.Abstained
 	if why == "" {
-		why = "no change is known that answers " + string(i.obj.Spec.Signature)
+		why = i.noChange(p)
 	}
 	if i.obj.Status.Plan.Abstained = why; !conditions.IsFalse(i.obj, v1alpha1.PlannedCondition) {
 		i.note(v1alpha1.PlannedCondition, "nothing is proposed: %s", why)
 		i.tell("Abstained", "Warning", "nothing is proposed: %s", why)
 	}
 	i.waits(v1alpha1.PlannedCondition, string(v1alpha1.VerdictAbstained), "nothing is proposed: %s", why)
+}
+
+// noChange says why none of p's changes is for the incident's cause. What agents have
+// not read is for a person: the finding says how, and what has to be right before.
+func (i *incident) noChange(p *v1alpha1.Plan) string {
+	why := "no change is known that answers " + string(i.obj.Spec.Signature)
+	for _, f := range p.Findings {
+		if f.Signature == signature.ConfigNotActive && f.Signature == string(i.obj.Spec.Signature) && len(f.Explanation) > 0 {
+			return why + ". " + f.Explanation[0]
+		}
+	}
+	return why
 }
 
 // candidate fills in what the first candidate does.

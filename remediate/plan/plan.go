@@ -262,6 +262,10 @@ func (p *planner) abstained(ok []proven) string {
 		return p.in.Hold
 	}
 	if p.has(signature.ConfigNotActive) {
+		if f := p.writtenFault(); f != nil {
+			return "agents run an older configuration, and no change is known that corrects what is written now (" + f.Signature +
+				"). Correct it before an agent restarts: " + f.Summary
+		}
 		return "the values are not what is wrong: agents run an older configuration. Restart them (kubectl -n kube-system rollout restart daemonset/cilium) and look again"
 	}
 	serious, possible := 0, 0
@@ -283,6 +287,18 @@ func (p *planner) abstained(ok []proven) string {
 		return "no change of values is known that fixes this"
 	}
 	return "no change of values is known that fixes this and passes every check; see the rejected ones for what was considered"
+}
+
+// writtenFault is the worst finding that rests on what is written; nil without one.
+func (p *planner) writtenFault() *v1alpha1.Finding {
+	n := slices.IndexFunc(p.in.Findings, func(f v1alpha1.Finding) bool {
+		return f.Severity == v1alpha1.SeverityCritical && f.Signature != signature.ConfigNotActive &&
+			slices.ContainsFunc(f.Evidence, func(e v1alpha1.Evidence) bool { return e.Kind == "config" || e.Kind == "rule" })
+	})
+	if n < 0 {
+		return nil
+	}
+	return &p.in.Findings[n]
 }
 
 func (p *planner) has(id string) bool {

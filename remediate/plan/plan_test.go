@@ -1,9 +1,11 @@
 package plan
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -259,6 +261,24 @@ func TestNothingIsProposed(t *testing.T) {
 			return in
 		}, "possible, not certain"},
 	}
+	notActive := func(t *testing.T, values map[string]any) Input {
+		s := incidentSnapshot()
+		s.AgentConfigChanged = time.Date(2026, 2, 12, 10, 0, 0, 0, time.UTC)
+		s.AgentDaemonSet.Value.Agents = []snapshot.AgentPod{{Node: "node-2", Started: s.AgentConfigChanged.Add(-time.Hour)}}
+		in := bench(t, values, s)
+		in.Render = func([]Set) (Rendered, error) { return Rendered{}, errors.New("the chart refuses it") }
+		return in
+	}
+	tests = append(tests, []struct {
+		name string
+		in   func(t *testing.T) Input
+		want string
+	}{
+		{"not active", func(t *testing.T) Input {
+			return notActive(t, with(incidentValues(), []Set{{Path: "ipv6NativeRoutingCIDR", Value: "fd00:101::/38"}}))
+		}, "rollout restart"},
+		{"neither active nor right", func(t *testing.T) Input { return notActive(t, incidentValues()) }, "Correct it before an agent restarts"},
+	}...)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var p v1alpha1.Plan

@@ -41,6 +41,7 @@ func (s *stage) killed(t *testing.T) {
 		before := k.left
 		if !t.Run("story-"+strconv.Itoa(n), func(t *testing.T) {
 			defer func() { s.meanwhile = nil; s.heal(t) }()
+			k.inStory = 0
 			k.next, s.meanwhile = time.Now().Add(k.pause()), func() { k.look(t) }
 			s.playKilled(t)
 		}) {
@@ -87,13 +88,16 @@ func (s *stage) wantOne(t *testing.T) {
 type killer struct {
 	replicas []*process
 	left     int
-	next     time.Time
+	// inStory is how many of the kills were in the story that is played.
+	inStory int
+	next    time.Time
 }
 
 // pause is long enough for a leader to be elected and get to work, and ends at any
-// of its steps.
+// of its steps. Within a story pauses grow, as those before a restart in a cluster do:
+// what has to be seen without a break for a while comes about at last.
 func (k *killer) pause() time.Duration {
-	return 5*time.Second + rand.N(10*time.Second)
+	return 5*time.Second + rand.N(10*time.Second*time.Duration(1+k.inStory))
 }
 
 func (k *killer) look(t *testing.T) {
@@ -105,6 +109,7 @@ func (k *killer) look(t *testing.T) {
 			continue
 		}
 		k.left--
+		k.inStory++
 		p.kill()
 		p.start(t)
 		k.next = time.Now().Add(k.pause())
