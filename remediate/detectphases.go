@@ -151,9 +151,13 @@ func (p *probing) startHint(why string) string {
 func runningProbes(f deploy.Facts) int {
 	n := 0
 	for _, pod := range f.Pods {
-		if pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil && pod.Labels[deploy.LabelTarget] == v1alpha1.TargetOpen {
+		if pod.Labels[deploy.LabelTarget] == v1alpha1.TargetOpen && runs(pod) {
 			n++
 		}
 	}
 	return n
+}
+
+func runs(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil
 }

@@ -29,9 +29,10 @@ type Follower struct {
 	Client client.Reader
 	// CiliumNamespace is where cilium-config and the agents are; empty is kube-system.
 	CiliumNamespace string
-	// Metrics asks agents for their metrics; nil asks none. It is asked only where
-	// nothing else tells whether an agent has the change.
-	Metrics func(context.Context) []snapshot.AgentMetrics
+	// Metrics are those of the agents, and when they were read; nil asks none. It is
+	// asked only where nothing else tells whether an agent has the change.
+	// [AgentMetrics.Read] is one.
+	Metrics func(context.Context) ([]snapshot.AgentMetrics, time.Time)
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }

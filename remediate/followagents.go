@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/remediate-dev/remediate/detect/passive"
 	"github.com/remediate-dev/remediate/detect/snapshot"
 	"github.com/remediate-dev/remediate/remediate/verify"
 )
@@ -298,17 +299,17 @@ func (l *followLook) metrics(ctx context.Context) error {
 	if l.Metrics == nil || l.Planned.HotReload || !l.unsure() {
 		return nil
 	}
-	now := l.now()
+	read, at := l.Metrics(ctx)
 	drift := map[string]int{}
-	for _, m := range l.Metrics(ctx) {
+	for _, m := range read {
 		if m.Drift.Known {
-			drift[m.Node] = m.Drift.Value
+			drift[m.Source] = m.Drift.Value
 		}
 	}
 	for i := range l.in.Agents.Pods {
 		p := &l.in.Agents.Pods[i]
-		if n, ok := drift[p.Node]; ok && !p.Deleted {
-			p.Drift, p.DriftAt = &n, now
+		if n, ok := drift[passive.Source(l.in.Agents.Namespace, p.Name)]; ok && !p.Deleted {
+			p.Drift, p.DriftAt = &n, at
 		}
 	}
 	return ctx.Err()

@@ -12,9 +12,6 @@ import (
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/detect/deploy"
-	"github.com/remediate-dev/remediate/detect/observe"
-	"github.com/remediate-dev/remediate/detect/passive"
-	"github.com/remediate-dev/remediate/detect/snapshot"
 	"github.com/remediate-dev/remediate/remediate/verify"
 )
 
@@ -93,14 +90,9 @@ func (v *verifying) connect(context.Context) error {
 		return withHint(fmt.Errorf("reach the cluster: %w", err), "check --context and --kubeconfig")
 	}
 	v.client = c
-	v.follower = &Follower{Client: c, Now: v.opts.Now, Metrics: v.metrics}
+	v.follower = &Follower{Client: c, Now: v.opts.Now,
+		Metrics: (&AgentMetrics{Cluster: v.opts.Cluster, Now: v.opts.Now}).Read}
 	return nil
-}
-
-// metrics asks the agents, once in a while: each is a request through the API server.
-func (v *verifying) metrics(ctx context.Context) []snapshot.AgentMetrics {
-	all, _ := passive.Cluster{Config: v.opts.Cluster, Namespace: observe.DefaultCiliumNamespace, Within: witnessWithin}.Metrics(ctx)
-	return all
 }
 
 // change reads the commit from the checkout.

@@ -72,6 +72,9 @@ type Sight struct {
 	Silent []collect.Silence
 	// Why no probe runs, as far as the cluster tells, when none does.
 	Why []string
+	// Idle are the namespaces, that of the probes and that of their twins, in which none
+	// runs; Keyless those of them where the Secret with the shared key is missing.
+	Idle, Keyless []string
 	// Err is why the probes or the facts cannot be read now.
 	Err error
 }
@@ -291,8 +294,12 @@ func (w *Watcher) facts(ctx context.Context) (*signature.Input, error) {
 func (w *Watcher) look(ctx context.Context, l *listening) {
 	s := Sight{At: w.now(), Wanted: runningProbes(l.watch.Facts()), Silent: l.matrix.Silent(w.now())}
 	s.Heard, _, _ = l.state()
+	if s.Idle = idle(l.watch.Facts(), w.namespaces()); len(s.Idle) > 0 {
+		w.none.ask(ctx, l, s.Idle, s.At)
+		s.Keyless = slices.DeleteFunc(slices.Clone(w.none.keyless), func(ns string) bool { return !slices.Contains(s.Idle, ns) })
+	}
 	if s.Wanted == 0 {
-		s.Why = w.none.ask(ctx, l, w.namespaces(), s.At)
+		s.Why = w.none.why
 	}
 	for _, p := range l.matrix.Probes() {
 		if p.Heard.After(s.LastHeard) {
@@ -301,7 +308,7 @@ func (w *Watcher) look(ctx context.Context, l *listening) {
 	}
 	s.Judgement = l.judge(w.in)
 	w.mu.Lock()
-	changed := !slices.Equal(causes(w.sight), causes(s)) || w.sight.At.IsZero() || (w.sight.Wanted == 0) != (s.Wanted == 0) || w.sight.NoKey() != s.NoKey()
+	changed := !slices.Equal(causes(w.sight), causes(s)) || w.sight.At.IsZero() || (w.sight.Wanted == 0) != (s.Wanted == 0) || !slices.Equal(w.sight.Keyless, s.Keyless)
 	w.sight = s
 	w.mu.Unlock()
 	if changed && w.Changed != nil {

@@ -154,7 +154,7 @@ type RemediationPolicySpec struct {
 	// +optional
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 
-	// Suspend stops everything but the reading of status.
+	// Suspend stops everything; the status stays as it was.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 

@@ -108,6 +108,9 @@ func (in *ProbesSpec) GetNamespace() string {
 // IsManaged says whether the controller writes the probes' members.
 func (in *ProbesSpec) IsManaged() bool { return in == nil || in.Managed == nil || *in.Managed }
 
+// HasTwins says whether the probes have twins in the nodes' own network.
+func (in *ProbesSpec) HasTwins() bool { return in != nil && in.Host }
+
 // GetSilentAfter is how long a probe may be silent.
 func (in *ProbesSpec) GetSilentAfter() time.Duration {
 	if in == nil {

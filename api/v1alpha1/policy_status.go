@@ -37,7 +37,8 @@ type RemediationPolicyStatus struct {
 	// +kubebuilder:validation:items:MaxLength=253
 	// +optional
 	Active []string `json:"active,omitempty"`
-	// Pending are findings that are not confirmed, and what they lack.
+	// Pending are findings that are not confirmed, or have no Remediation yet, and what
+	// they lack.
 	// +kubebuilder:validation:MaxItems=10
 	// +optional
 	Pending []PendingFinding `json:"pending,omitempty"`
@@ -124,7 +125,7 @@ type MatrixStatus struct {
 	Unknown int32 `json:"unknown"`
 }
 
-// PendingFinding is a finding that is not confirmed.
+// PendingFinding is a finding that is not confirmed, or waits for its Remediation.
 //
 // +kubebuilder:object:generate=true
 type PendingFinding struct {
@@ -133,7 +134,7 @@ type PendingFinding struct {
 	// +kubebuilder:validation:MaxLength=8
 	// +optional
 	Family string `json:"family,omitempty"`
-	// Lacks is what would confirm it.
+	// Lacks is what would confirm it, or what it waits for.
 	// +kubebuilder:validation:MaxLength=500
 	// +optional
 	Lacks string `json:"lacks,omitempty"`

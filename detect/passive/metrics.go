@@ -38,7 +38,7 @@ func Metrics(ctx context.Context, api rest.Interface, agents []*corev1.Pod) (rea
 		if err == nil {
 			var m snapshot.AgentMetrics
 			if m, err = parseMetrics(body); err == nil {
-				m.Node, m.Source = pod.Spec.NodeName, "metrics of "+pod.Namespace+"/"+pod.Name
+				m.Node, m.Source = pod.Spec.NodeName, Source(pod.Namespace, pod.Name)
 				read = append(read, m)
 				continue
 			}
@@ -50,6 +50,9 @@ func Metrics(ctx context.Context, api rest.Interface, agents []*corev1.Pod) (rea
 	}
 	return read, unread
 }
+
+// Source names the metrics of one agent's pod.
+func Source(namespace, pod string) string { return "metrics of " + namespace + "/" + pod }
 
 func why(err error) string {
 	switch {

@@ -71,7 +71,10 @@ type pair struct {
 	maskedSince  time.Time
 	maskedCount  int
 	maskedSource string
-	unfiltered   *Sighting // a guarded target answered who has no right
+	// unfiltered is when a guarded target last answered who has no right; admitted is
+	// an answer of one that does not say what it saw, until it is known how the pod is
+	// seen after it.
+	unfiltered, admitted *Sighting
 	// heard are moments at which a request is known to have arrived, as the other
 	// node's probe says of what it lost itself.
 	heard []time.Time
@@ -131,9 +134,7 @@ func (p *pair) add(how outcome, s *Sighting, small int) {
 	case s.Via == viaNodeIP:
 		p.toNode.add(how, s)
 	case s.HostNetwork:
-		if s.Target == v1alpha1.TargetGuarded && how == answered {
-			p.unfiltered = s
-		}
+		p.filter(how, s, true)
 	case s.Target == "":
 	case s.Bytes > small, s.Bytes < 0: // below zero it is full size, whatever that is
 		p.big.add(how, s)
@@ -152,9 +153,7 @@ func (p *pair) small(how outcome, s *Sighting) {
 	}
 	if s.Target == v1alpha1.TargetGuarded {
 		p.guarded.add(how, s)
-		if how == answered && !p.masked.IsZero() && p.masked.After(p.own) {
-			p.unfiltered = s
-		}
+		p.filter(how, s, how == answered && s.SourceSeen != "" && !sameAddress(s.SourceSeen, s.From.IP))
 	} else {
 		p.open.add(how, s)
 	}
@@ -164,14 +163,31 @@ func (p *pair) small(how outcome, s *Sighting) {
 	p.source(how, s)
 }
 
+// filter judges whether a guarded target's policy is enforced: it drops what comes
+// with a node's address.
+func (p *pair) filter(how outcome, s *Sighting, nodes bool) {
+	switch {
+	case s.Target != v1alpha1.TargetGuarded:
+	case how == lost:
+		p.unfiltered, p.admitted = nil, nil
+	case how == answered && nodes:
+		p.unfiltered = s
+	case how == answered && s.SourceSeen == "" && p.masked.After(p.own):
+		p.admitted = s
+	}
+}
+
 // source judges the address that the target saw.
 func (p *pair) source(how outcome, s *Sighting) {
 	switch {
 	case how != answered || s.SourceSeen == "" || s.From.IP == "":
 	case sameAddress(s.SourceSeen, s.From.IP):
-		p.own = s.Time
+		p.own, p.admitted = s.Time, nil
 		p.maskedCount, p.maskedSince = 0, time.Time{}
 	default:
+		if p.admitted != nil {
+			p.unfiltered, p.admitted = p.admitted, nil
+		}
 		if p.maskedCount == 0 {
 			p.maskedSince = s.Time
 		}

@@ -143,8 +143,8 @@ func TestOptionsOfConfigAndChart(t *testing.T) {
 		{"access/flux-system", "rbac: {secrets: [{namespace: flux-system, names: [flux-system, remediate-forge]}]}"},
 		{"access/agent-metrics", "rbac: {agentMetrics: true}"},
 		{"access/probe-host", "probe: {host: true}"},
-		{"access/hubble-relay", "rbac: {hubbleRelay: true}"},
 		{"break-glass", "rbac: {breakGlass: true}"},
+		{"break-glass/approvers", "rbac: {breakGlassApprovers: true}"},
 		{"notification/cilium", "notification: {policy: cilium}"},
 		{"notification/kubernetes", "notification: {policy: kubernetes}"},
 		{"probe/host", "probe: {host: true, key: {create: false}}"},
@@ -223,6 +223,18 @@ probe: {image: {tag: v9}, namespace: elsewhere, host: true}
 	}
 }
 
+// A policy of the profiles clones the repository with what bootstrap left, which the
+// controller must be allowed to read.
+func TestProfilesReachTheRepository(t *testing.T) {
+	for _, profile := range []string{"observe", "propose"} {
+		all := mustRender(t, nil, read(t, path(t, "charts", "remediate", "profiles", profile+".yaml")))
+		role := into[rbacv1.Role](t, named(t, all, "Role.rbac.authorization.k8s.io flux-system/remediate-git"))
+		if want := []string{"flux-system"}; len(role.Rules) != 1 || !slices.Equal(role.Rules[0].ResourceNames, want) || !slices.Equal(role.Rules[0].Verbs, []string{"get"}) {
+			t.Errorf("profile %s may read %+v", profile, role.Rules)
+		}
+	}
+}
+
 // A chart elsewhere than in its usual namespace binds its own account.
 func TestChartNamesItsNamespace(t *testing.T) {
 	for _, o := range mustRender(t, nil) {
@@ -247,6 +259,7 @@ func TestChartRefuses(t *testing.T) {
 		"resources: {limits: {cpu: 1, memory: null}}":       "memory",
 		"rbac: {secrets: [{namespace: a, names: []}]}":      "/rbac/secrets",
 		"rbac: {secrets: [{namespace: a}]}":                 "names",
+		"rbac: {breakGlassApprovers: [jane]}":               "/rbac/breakGlassApprovers",
 		"notification: {policy: all}":                       "/notification/policy",
 		"notification: {address: \"http://u:p@host/\"}":     "/notification/address",
 		"probe: {namespace: Upper}":                         "/probe/namespace",

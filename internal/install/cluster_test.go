@@ -240,13 +240,13 @@ func keyStays(t *testing.T, admin *cluster) {
 func optionsAreAccepted(t *testing.T, admin *cluster) {
 	admin.namespace(t, "remediate-probe-host")
 	admin.namespace(t, "cilium-secrets")
-	for _, dir := range []string{"break-glass", "access/flux-system", "access/agent-metrics", "access/hubble-relay", "access/probe-host", "notification/cilium", "notification/kubernetes", "probe/host", "samples/talos"} {
+	for _, dir := range []string{"break-glass", "access/flux-system", "access/agent-metrics", "access/probe-host", "notification/cilium", "notification/kubernetes", "probe/host", "samples/talos"} {
 		admin.apply(t, kustomize(t, dir))
 	}
 	admin.apply(t, mustRender(t, admin.cfg, `
 apiServer: {host: localhost, port: 7445}
 notification: {policy: cilium, address: "http://10.96.3.4/"}
-rbac: {breakGlass: true, agentMetrics: true, hubbleRelay: true, secrets: [{namespace: flux-system, names: [flux-system]}]}
+rbac: {breakGlass: true, agentMetrics: true, secrets: [{namespace: flux-system, names: [flux-system]}]}
 probe: {host: true}
 `))
 }

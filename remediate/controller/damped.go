@@ -48,7 +48,7 @@ func (r *PolicyReconciler) damp(ctx context.Context, l *look, all []v1alpha1.Rem
 		return passing(s) && r.lastSeen(l, s.Signature).Before(made.Add(calm))
 	})
 	if len(all) < n {
-		l.again = calmAgain
+		l.lookIn(calmAgain)
 	}
 	return all, nil
 }

@@ -108,7 +108,11 @@ func (i *incident) following() Following {
 	if err != nil {
 		return unreachable{err}
 	}
-	return &remediate.Follower{Client: c, Now: i.RemediationReconciler.now}
+	f := &remediate.Follower{Client: c, Now: i.RemediationReconciler.now}
+	if i.Agents != nil {
+		f.Metrics = i.Agents.Read
+	}
+	return f
 }
 
 // unreachable is a cluster that cannot be asked.

@@ -18,9 +18,7 @@ import (
 	"github.com/fluxcd/pkg/apis/meta"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
-	"github.com/remediate-dev/remediate/detect/signature"
 	"github.com/remediate-dev/remediate/gitops/forge"
-	"github.com/remediate-dev/remediate/remediate"
 )
 
 // mostActive bounds the Remediations of a policy that have not ended: there are not
@@ -90,29 +88,6 @@ func causes(p *v1alpha1.RemediationPolicy, l *look) []v1alpha1.RemediationSpec {
 		}
 	}
 	return out
-}
-
-// due are the causes that are not to be had from a change that is on its way. While
-// a merged one of ours is, its verdict tells what becomes of it. While one is proposed,
-// it may just have been merged, which is known an interval later. That agents run an
-// older configuration is what every rollout begins with.
-func (r *PolicyReconciler) due(ctx context.Context, p *v1alpha1.RemediationPolicy, l *look, all []v1alpha1.RemediationSpec) ([]v1alpha1.RemediationSpec, error) {
-	since := r.sighted(l.key, all)
-	merged, proposed := r.underWay(p, l)
-	if merged {
-		return nil, nil
-	}
-	all = slices.DeleteFunc(all, func(spec v1alpha1.RemediationSpec) bool {
-		wait := time.Duration(0)
-		switch {
-		case spec.Signature == signature.ConfigNotActive:
-			wait = p.Spec.Verify.GetGrace() + remediate.FactsSoon
-		case proposed:
-			wait = p.GetRequeueAfter()
-		}
-		return r.now().Sub(since[spec.Signature]) < wait
-	})
-	return r.damp(ctx, l, all, since)
 }
 
 // sighted is since when each of the causes is confirmed without a break, as far as

@@ -35,6 +35,7 @@ import (
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/detect/observe"
+	"github.com/remediate-dev/remediate/remediate"
 )
 
 // Parts replace what a manager is made of; nil fields are the real ones.
@@ -108,7 +109,7 @@ func (o *Options) add(mgr ctrl.Manager, cfg *rest.Config, userAgent string, part
 	measured := fluxcontroller.NewMetrics(mgr, recorded())
 	policies := &PolicyReconciler{Client: mgr.GetClient(), Metrics: measured, Watching: watchers, Targets: targets, Direct: mgr.GetAPIReader(), Namespace: o.Namespace, Jitter: o.jitter()}
 	remediations := &RemediationReconciler{Client: mgr.GetClient(), Metrics: measured, Events: events, Watching: watchers, Targets: targets,
-		Cluster: cfg, Namespace: o.Namespace, Storage: o.Storage}
+		Cluster: cfg, Agents: &remediate.AgentMetrics{Cluster: cfg}, Namespace: o.Namespace, Storage: o.Storage}
 	if parts.Watching != nil {
 		policies.Watching, remediations.Watching = parts.Watching, parts.Watching
 	}

@@ -168,11 +168,11 @@ func (r *PolicyReconciler) listen(_ context.Context, p *v1alpha1.RemediationPoli
 	return nil
 }
 
-// hears: a policy whose probes cannot start without its user would find nothing. What
-// was begun goes on.
+// hears: a policy whose probes cannot start without its user would find nothing, or
+// less than it asks for. What was begun goes on.
 func (r *PolicyReconciler) hears(_ context.Context, p *v1alpha1.RemediationPolicy, l *look) error {
-	if l.sight.NoKey() {
-		return stalled(v1alpha1.SecretReason, "%s", noKey(p.Spec.Probes.GetNamespace()))
+	if text := noKey(p.Spec.Probes, l.sight); text != "" {
+		return stalled(v1alpha1.SecretReason, "%s", text)
 	}
 	return nil
 }

@@ -40,6 +40,8 @@ type RemediationReconciler struct {
 	// Plan is [remediate.Plan], Change [remediate.ChangeAt], when nil.
 	Plan   func(context.Context, remediate.Options) (*remediate.Result, error)
 	Change func(context.Context, remediate.Options, string) (*remediate.Change, error)
+	// Agents are asked what they run, where nothing else tells; nil asks none.
+	Agents *remediate.AgentMetrics
 	// Follow looks at a merged change; nil asks Cluster. Judge is [verify.Judge] when nil.
 	Follow Following
 	Judge  func(verify.Input) verify.State

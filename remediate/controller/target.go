@@ -180,7 +180,7 @@ func ofRepository(o *sourcev1.GitRepository, path string) (origin, error) {
 			out.branch = name
 		}
 		if out.branch == "" && (ref.Tag != "" || ref.SemVer != "" || ref.Commit != "" || ref.Name != "") {
-			return out, stalled(v1alpha1.InvalidSpecReason, "GitRepository %s follows a tag or a commit, and a pull request needs a branch: name it in spec.forge.branch of a policy with spec.git", out.name)
+			return out, stalled(v1alpha1.InvalidSpecReason, "GitRepository %s follows a tag or a commit, and a pull request needs a branch: leave spec.sourceRef out, and give the repository as spec.git with its branch", out.name)
 		}
 	}
 	if out.branch == "" {

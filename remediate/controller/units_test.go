@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/fluxcd/pkg/apis/meta"
+	"github.com/fluxcd/pkg/runtime/conditions"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/remediate-dev/remediate/api/v1alpha1"
@@ -195,15 +196,76 @@ func TestLimitTo(t *testing.T) {
 }
 
 // A log that waits for its turn is not a silent probe; one that is not read for long is.
+// One that is silent for less than the policy says is not told yet.
 func TestSilentNodes(t *testing.T) {
 	now := time.Now()
 	silent := func(node string, reason collect.Reason, ago time.Duration) collect.Silence {
 		return collect.Silence{Probe: collect.Probe{Target: collect.Target{Node: node}}, Reason: reason, Since: now.Add(-ago)}
 	}
 	s := remediate.Sight{At: now, Silent: []collect.Silence{
-		silent("c", collect.ReasonUnread, time.Hour), silent("b", collect.ReasonUnread, time.Minute), silent("a", collect.ReasonSilent, time.Minute), silent("a", collect.ReasonGone, 0)}}
-	if got := silentNodes(s); !slices.Equal(got, []string{"a", "c"}) {
-		t.Errorf("%v", got)
+		silent("c", collect.ReasonUnread, time.Hour), silent("b", collect.ReasonUnread, time.Minute), silent("a", collect.ReasonSilent, time.Minute), silent("a", collect.ReasonGone, 0), silent("d", collect.ReasonSilent, 40*time.Second)}}
+	for spec, want := range map[*v1alpha1.ProbesSpec][]string{
+		nil: {"a", "c"},
+		{SilentAfter: &metav1.Duration{Duration: 10 * time.Second}}: {"a", "c", "d"},
+		{SilentAfter: &metav1.Duration{Duration: 2 * time.Minute}}:  {"c"},
+	} {
+		if got := silentNodes(spec, s); !slices.Equal(got, want) {
+			t.Errorf("%+v: %v, want %v", spec, got, want)
+		}
+	}
+}
+
+// What is missing for the twins is told to who asks for twins, with the command that
+// gives them the key of the probes and no other.
+func TestTwinsAreMissed(t *testing.T) {
+	const probes, twins = "remediate-probe", "remediate-probe-host"
+	make, copied := remediate.MakeKey(probes), remediate.CopyKey(probes)
+	asks := &v1alpha1.ProbesSpec{Host: true}
+	for _, tt := range []struct {
+		name   string
+		spec   *v1alpha1.ProbesSpec
+		sight  remediate.Sight
+		status metav1.ConditionStatus
+		says   string
+	}{
+		{"no key for twins", asks, remediate.Sight{Wanted: 1, Idle: []string{twins}, Keyless: []string{twins}}, metav1.ConditionFalse, "namespace remediate-probe-host, since the Secret with their shared key is missing; make it: " + copied},
+		{"no key at all", asks, remediate.Sight{Idle: []string{probes, twins}, Keyless: []string{probes, twins}}, metav1.ConditionFalse, "namespace remediate-probe and remediate-probe-host, since the Secret with their shared key is missing; make it: " + make + " && " + copied},
+		{"nobody asked", nil, remediate.Sight{Wanted: 1, Idle: []string{twins}, Keyless: []string{twins}}, metav1.ConditionTrue, "every probe"},
+		{"no twins", asks, remediate.Sight{Wanted: 1, Idle: []string{twins}}, metav1.ConditionFalse, "config/probe/host"},
+		{"all there", asks, remediate.Sight{Wanted: 1}, metav1.ConditionTrue, "every probe"},
+	} {
+		p := &v1alpha1.RemediationPolicy{Spec: v1alpha1.RemediationPolicySpec{Probes: tt.spec}}
+		tt.sight.At = time.Now()
+		observing(p, tt.sight)
+		if c := conditions.Get(p, v1alpha1.ObservingCondition); c.Status != tt.status || !strings.Contains(c.Message, tt.says) {
+			t.Errorf("%s: %+v", tt.name, c)
+		}
+		err := (&PolicyReconciler{}).hears(t.Context(), p, &look{sight: tt.sight})
+		if stalls := len(tt.sight.Keyless) > 0 && tt.spec != nil; (err != nil) != stalls || stalls && !asFault(err).stalled {
+			t.Errorf("%s: stalled by %v", tt.name, err)
+		}
+	}
+}
+
+// Of the probes that were heard, those are taken off that fell silent: not twins, and
+// not who was never heard.
+func TestHeardProbes(t *testing.T) {
+	silent := func(twin bool, heard time.Time) collect.Silence {
+		return collect.Silence{Probe: collect.Probe{Target: collect.Target{HostNetwork: twin}, Heard: heard}}
+	}
+	s := remediate.Sight{At: time.Now(), Wanted: 4, Heard: 3, Silent: []collect.Silence{
+		silent(false, time.Now()), silent(false, time.Time{}), silent(true, time.Now()), silent(true, time.Time{})}}
+	if got := probesStatus(nil, s); got.Heard != 2 || got.Wanted != 4 {
+		t.Errorf("%d of %d heard, want 2 of 4", got.Heard, got.Wanted)
+	}
+}
+
+// What agents say to run is asked for when a change is followed.
+func TestAgentsAreAsked(t *testing.T) {
+	r := &RemediationReconciler{Cluster: &rest.Config{Host: "https://192.0.2.1"}, Agents: &remediate.AgentMetrics{}}
+	f, ok := (&incident{RemediationReconciler: r}).following().(*remediate.Follower)
+	if !ok || f.Metrics == nil {
+		t.Errorf("%+v", f)
 	}
 }
 

@@ -54,14 +54,14 @@ func (j *judge) masks() bool { return j.in.Planned.EndsMasquerade }
 // failing are the classes that the change is to cure: those that failed before in
 // the causes' families, and of them those between nodes where there are any.
 // Where nothing was seen to fail that is tried again, they are all that are tried
-// between nodes.
+// between nodes; of one node, all that are tried.
 func (j *judge) failing() []Class {
 	failed := j.failed()
 	if anyByTurns(failed) {
 		return failed
 	}
 	for _, c := range j.in.Probes.classes() {
-		if j.promised(c) && c.across() && !slices.Contains(failed, c) {
+		if j.promised(c) && j.tells(c) && !slices.Contains(failed, c) {
 			failed = append(failed, c)
 		}
 	}
@@ -96,6 +96,20 @@ func (j *judge) failedOf(least int) []Class {
 		return across
 	}
 	return others
+}
+
+// alone: the cluster has one node, so that no flow goes from one to another.
+func (j *judge) alone() bool { return len(j.in.Nodes) == 1 && len(j.sendersWanted()) == 1 }
+
+// tells: a flow of the class is among those that a change is judged by.
+func (j *judge) tells(c Class) bool { return c.across() || j.alone() }
+
+// between names the flows that tell.
+func (j *judge) between() string {
+	if j.alone() {
+		return "on the only node"
+	}
+	return "between nodes"
 }
 
 // across: the flow goes from one node to another, or may.
@@ -146,7 +160,7 @@ func (j *judge) cause(c Cause, since time.Time) {
 func (j *judge) senders(since time.Time) {
 	failing, families := kinds(j.failing()), j.families()
 	if len(failing) == 0 {
-		j.wait(StageVerified, snapshot.Unknown, "", "no flows between nodes were tried yet")
+		j.wait(StageVerified, snapshot.Unknown, "", "no flows %s were tried yet", j.between())
 	}
 	why := map[string][]string{}
 	tri := map[string]snapshot.Tri{}
@@ -186,13 +200,13 @@ func (j *judge) sendersWanted() []Sender {
 	return out
 }
 
-// families are the classes between nodes that worked before, by family.
+// families are the classes between pods that worked before, by family.
 func (j *judge) families() [][]Class {
 	var out [][]Class
 	for _, family := range []string{"IPv4", "IPv6"} {
 		var group []Class
 		for _, b := range j.worked() {
-			if b.Family == family && b.Via == podIP && b.across() {
+			if b.Family == family && b.Via == podIP && j.tells(b.Class) {
 				group = append(group, b.Class)
 			}
 		}
@@ -235,7 +249,7 @@ func (j *judge) sends(s Sender, failing, families [][]Class, since time.Time) (s
 	}
 	for _, group := range families {
 		if !s.reaches(group) {
-			return snapshot.Unknown, group[0].Family + " between nodes, which worked before, was not seen to work yet"
+			return snapshot.Unknown, group[0].Family + " " + j.between() + ", which worked before, was not seen to work yet"
 		}
 	}
 	return snapshot.Yes, ""

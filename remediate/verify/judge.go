@@ -167,7 +167,7 @@ func (j *judge) summary() string {
 	case Verified:
 		works := "what failed works from every node"
 		if len(j.failed()) == 0 {
-			works = "nothing was seen to fail before, and what is tried between nodes works"
+			works = "nothing was seen to fail before, and what is tried " + j.between() + " works"
 		}
 		still := "what worked still does"
 		if len(j.worked()) == 0 {

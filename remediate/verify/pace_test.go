@@ -131,7 +131,7 @@ func TestVerdictComesSoon(t *testing.T) {
 		hold  time.Duration
 		most  time.Duration
 	}{
-		{2, DefaultHold, 15 * time.Second}, {3, DefaultHold, 15 * time.Second}, {4, DefaultHold, 15 * time.Second},
+		{1, DefaultHold, 15 * time.Second}, {2, DefaultHold, 15 * time.Second}, {3, DefaultHold, 15 * time.Second}, {4, DefaultHold, 15 * time.Second},
 		{5, DefaultHold, 18 * time.Second}, {7, DefaultHold, 15 * time.Second}, {30, DefaultHold, 15 * time.Second},
 		{2, 10 * time.Second, 26 * time.Second}, {3, 10 * time.Second, 26 * time.Second}, {5, 10 * time.Second, 38 * time.Second},
 		{30, 10 * time.Second, 20 * time.Second},

@@ -62,7 +62,7 @@ func (p *process) start(t testing.TB) {
 	}
 	p.cmd = exec.Command(p.binary, "controller", "--kubeconfig="+p.kubeconfig, "--storage="+p.storage,
 		fmt.Sprintf("--metrics-addr=127.0.0.1:%d", p.port), fmt.Sprintf("--health-addr=127.0.0.1:%d", p.port+1), "--log-level=info",
-		"--enable-leader-election", "--leader-election-lease-duration=4s", "--leader-election-renew-deadline=3s", "--leader-election-retry-period=500ms",
+		"--enable-leader-election", "--leader-election-lease-duration=10s", "--leader-election-renew-deadline=8s", "--leader-election-retry-period=500ms",
 		"--min-retry-delay=250ms", "--max-retry-delay=2s")
 	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.storage, "TMPDIR=" + p.storage, "RUNTIME_NAMESPACE=" + home}
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log

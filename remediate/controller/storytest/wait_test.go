@@ -17,7 +17,7 @@ import (
 )
 
 // patience with what takes seconds on an idle machine.
-const patience = 3 * time.Minute
+const patience = 6 * time.Minute
 
 func must(t testing.TB, err error) {
 	t.Helper()
