@@ -50,6 +50,8 @@ func TestExitCodes(t *testing.T) {
 		{"unknown target", "--target ajar", pod(), 2, "", "use open, guarded or host"},
 		{"port", "--port 70000", pod(), 2, "", "port 70000 is none"},
 		{"no HTTP port", "--http-port 0", pod(), 2, "", "port 0 is none"},
+		{"backend port", "--backend-port 0", pod(), 2, "", "port 0 is none"},
+		{"a backend port in use", "--target guarded --key " + key + " --backend-http-port " + inUse(t), pod(), 1, "", "cannot listen on 127.77.9.1"},
 		{"mtu", "--mtu 10", pod(), 2, "", "--mtu 10 is none"},
 		{"no node", "", pod("NODE_NAME", ""), 2, "", "NODE_NAME is not set"},
 		{"no pod", "", pod("POD_NAME", ""), 2, "", "POD_NAME is not set"},

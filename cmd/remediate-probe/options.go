@@ -20,7 +20,9 @@ const targetHost = "host"
 type options struct {
 	target, members, key string
 	port, httpPort       uint
-	self                 mesh.Self
+	// Of the second listener, which the guarded target alone has.
+	backendPort, backendHTTPPort uint
+	self                         mesh.Self
 }
 
 const usage = `Usage: remediate-probe [flags]
@@ -48,6 +50,8 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (options
 	fs.StringVar(&o.key, "key", "/etc/remediate/key/key", "file of the shared key")
 	fs.UintVar(&o.port, "port", mesh.Port, "port for TCP and UDP")
 	fs.UintVar(&o.httpPort, "http-port", mesh.HTTPPort, "port for HTTP")
+	fs.UintVar(&o.backendPort, "backend-port", mesh.BackendPort, "port for TCP and UDP at which the guarded target answers for the Service of the probes")
+	fs.UintVar(&o.backendHTTPPort, "backend-http-port", mesh.BackendHTTPPort, "the same for HTTP")
 	fs.IntVar(&o.self.MTU, "mtu", 0, "bytes of a full-size packet; 0 is the MTU of the device that has the pod's address")
 	if err := fs.Parse(args); err != nil {
 		return o, err
@@ -65,7 +69,7 @@ func (o *options) complete(getenv func(string) string) error {
 	default:
 		return fmt.Errorf("unknown --target %q: use open, guarded or host", o.target)
 	}
-	for _, p := range []uint{o.port, o.httpPort} {
+	for _, p := range []uint{o.port, o.httpPort, o.backendPort, o.backendHTTPPort} {
 		if p == 0 || p > 65535 {
 			return fmt.Errorf("port %d is none: use 1 to 65535", p)
 		}

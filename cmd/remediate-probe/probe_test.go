@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/remediate-dev/remediate/api/probe/v1alpha1"
 	"github.com/remediate-dev/remediate/detect/mesh"
 	"github.com/remediate-dev/remediate/detect/probe"
 )
@@ -205,6 +207,41 @@ func hears(t *testing.T, members []mesh.Member, node string) {
 	var first probe.Line
 	if err := json.Unmarshal(report[:bytes.IndexByte(report, '\n')], &first); err != nil || first.From.Node != node || first.Seq != 1 {
 		t.Errorf("the report of %s begins with %+v, %v", node, first, err)
+	}
+}
+
+// The guarded target answers twice: as itself, and at the Service's backend ports as
+// the open target that it is there.
+func TestGuardedIsBehindTheService(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, dir, loopback(1, 13))
+	keys, err := probe.NewKeyring(bytes.Repeat([]byte("k"), 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan int)
+	go func() {
+		args := []string{"--target", "guarded", "--members", dir, "--key", filepath.Join(dir, "key")}
+		done <- execute(ctx, args, pod("POD_IPS", "127.77.9.13"), io.Discard, io.Discard)
+	}()
+	p := &probe.Prober{Keys: keys}
+	for _, tt := range []struct {
+		protocol, target string
+		port             int
+	}{
+		{mesh.TCP, "guarded", mesh.Port}, {mesh.UDP, "guarded", mesh.Port}, {mesh.HTTP, "guarded", mesh.HTTPPort},
+		{mesh.TCP, "open", mesh.BackendPort}, {mesh.UDP, "open", mesh.BackendPort}, {mesh.HTTP, "open", mesh.BackendHTTPPort},
+	} {
+		c := mesh.Check{Via: mesh.ViaPodIP, Family: "IPv4", Protocol: tt.protocol, Target: tt.target}
+		c.To = v1alpha1.Endpoint{Namespace: "remediate-probe", Pod: "probe-1", IP: "127.77.9.13", Port: tt.port}
+		eventually(t, fmt.Sprintf("%s port %d answers as %s", tt.protocol, tt.port, tt.target), func() bool {
+			return p.Do(t.Context(), c).Outcome == v1alpha1.OutcomeOK
+		})
+	}
+	cancel()
+	if code := <-done; code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 }
 

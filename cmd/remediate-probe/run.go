@@ -30,12 +30,12 @@ func run(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	if o.self.MTU == 0 {
 		o.self.MTU = deviceMTU(o.self.IPs)
 	}
-	reflector := &probe.Reflector{
-		Identity: probe.Identity{Node: o.self.Node, Namespace: o.self.Namespace, Pod: o.self.Pod, Target: o.target},
-		Keys:     keys, Addrs: o.self.IPs, Port: uint16(o.port), HTTPPort: uint16(o.httpPort),
-	}
+	reflector := o.reflector(keys, o.target, o.port, o.httpPort)
 	tasks := []func(context.Context) error{reflector.Run, func(ctx context.Context) error { followKey(ctx, o.key, keys, stderr); return nil }}
-	if o.target != v1alpha1.TargetGuarded {
+	if o.target == v1alpha1.TargetGuarded {
+		// Policy admits everybody there, so that it is an open target.
+		tasks = append(tasks, o.reflector(keys, v1alpha1.TargetOpen, o.backendPort, o.backendHTTPPort).Run)
+	} else {
 		starvation := &probe.Starvation{}
 		agent := &probe.Agent{
 			Self:    o.self,
@@ -49,6 +49,13 @@ func run(ctx context.Context, o options, stdout, stderr io.Writer) error {
 		tasks = append(tasks, agent.Run, func(ctx context.Context) error { starvation.Run(ctx); return nil })
 	}
 	return together(ctx, tasks)
+}
+
+func (o *options) reflector(keys *probe.Keyring, target string, port, httpPort uint) *probe.Reflector {
+	return &probe.Reflector{
+		Identity: probe.Identity{Node: o.self.Node, Namespace: o.self.Namespace, Pod: o.self.Pod, Target: target},
+		Keys:     keys, Addrs: o.self.IPs, Port: uint16(port), HTTPPort: uint16(httpPort),
+	}
 }
 
 // together runs tasks until the context ends or one fails, and then ends all.

@@ -101,6 +101,7 @@ func (c *labCluster) must(err error) {
 func (c *labCluster) start(pod *corev1.Pod, dir string, stdout io.Writer) (func(), []netip.Addr, error) {
 	p := c.lab.Node(pod.Spec.NodeName).AddPod(lab.PodSpec{
 		Namespace: pod.Namespace, Name: pod.Name + string(pod.UID), Labels: pod.Labels, Guarded: pod.Labels[lab.TargetLabel] == v1alpha1.TargetGuarded,
+		OpenPorts: []int{deploy.BackendEchoPort, deploy.BackendHTTPPort},
 	})
 	env, err := kubelet.Env(pod, p.IPs())
 	if err != nil {
@@ -135,7 +136,7 @@ func (c *labCluster) services(ctx context.Context, endpoints map[string]string) 
 			endpoints[name] = ""
 			c.lab.AddService(serviceOf(&s, name))
 		}
-		pods, err := c.kube.CoreV1().Pods(probes).List(ctx, metav1.ListOptions{LabelSelector: deploy.LabelTarget + "=" + v1alpha1.TargetOpen})
+		pods, err := c.kube.CoreV1().Pods(probes).List(ctx, metav1.ListOptions{LabelSelector: deploy.LabelTarget + "=" + v1alpha1.TargetGuarded})
 		if err != nil {
 			return
 		}

@@ -34,7 +34,7 @@ const (
 )
 
 // Membership is who takes part in the mesh, from the objects that say so: the
-// probes' pods, the nodes, the Services of the open targets and of cluster DNS, and
+// probes' pods, the nodes, the Services of the guarded targets and of cluster DNS, and
 // that one's EndpointSlices. Other objects are passed over. Pods that are being
 // deleted, have ended or have no address yet are left out, and so are nodes that are
 // being deleted; of two pods of one kind on a node, the ready one counts, then the
@@ -57,7 +57,8 @@ func Membership(pods []*corev1.Pod, nodes []*corev1.Node, services []*corev1.Ser
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 	for _, s := range services {
-		if s.Spec.Selector[LabelTarget] == "open" && s.DeletionTimestamp == nil {
+		// The open targets ask: a Service that selects them may lead back.
+		if s.Spec.Selector[LabelTarget] == "guarded" && s.DeletionTimestamp == nil {
 			out.Services = append(out.Services, clusterIPs(s)...)
 		}
 	}

@@ -92,9 +92,10 @@ func TestMembership(t *testing.T) {
 		service("other", "kube-dns-copy", 53, dns, nil, "10.96.9.9"),
 		service("kube-system", "kube-dns", 53, dns, nil, "10.96.0.10", "fd02::a"),
 		service("kube-system", "kube-dns-metrics", 9153, dns, nil, "10.96.0.11"),
-		service("probes", "remediate-probe", 9971, nil, map[string]string{LabelTarget: "open"}, "10.96.0.77", "fd02::77"),
-		service("probes", "remediate-probe-2", 9971, nil, map[string]string{LabelTarget: "open"}, "10.96.0.78"),
-		service("probes", "headless", 9971, nil, map[string]string{LabelTarget: "open"}, "None"),
+		service("probes", "leads-back", 9971, nil, map[string]string{LabelTarget: "open"}, "10.96.0.70", "fd02::70"),
+		service("probes", "remediate-probe", 9971, nil, map[string]string{LabelTarget: "guarded"}, "10.96.0.77", "fd02::77"),
+		service("probes", "remediate-probe-2", 9971, nil, map[string]string{LabelTarget: "guarded"}, "10.96.0.78"),
+		service("probes", "headless", 9971, nil, map[string]string{LabelTarget: "guarded"}, "None"),
 	}
 	slices := []*discoveryv1.EndpointSlice{
 		slice("kube-system", "kube-dns", true, "10.1.7.3", "10.1.7.1", "10.1.7.2", "fd00::71"), slice("kube-system", "kube-dns", true, "10.1.7.1", "x"),

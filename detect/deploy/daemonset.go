@@ -26,7 +26,10 @@ func openDaemonSet(o Options) *appsv1.DaemonSet {
 }
 
 func guardedDaemonSet(o Options) *appsv1.DaemonSet {
-	return daemonSet(o, o.Namespace, GuardedName, v1alpha1.TargetGuarded)
+	d := daemonSet(o, o.Namespace, GuardedName, v1alpha1.TargetGuarded)
+	c := &d.Spec.Template.Spec.Containers[0]
+	c.Ports = append(c.Ports, ports("backend-", BackendEchoPort, BackendHTTPPort)...)
+	return d
 }
 
 func hostDaemonSet(o Options) *appsv1.DaemonSet {
@@ -99,11 +102,7 @@ func container(o Options, target string) corev1.Container {
 			fieldEnv("NODE_NAME", "spec.nodeName"), fieldEnv("POD_NAME", "metadata.name"),
 			fieldEnv("POD_NAMESPACE", "metadata.namespace"), fieldEnv("POD_IPS", "status.podIPs"),
 		},
-		Ports: []corev1.ContainerPort{
-			{Name: "tcp", Protocol: corev1.ProtocolTCP, ContainerPort: EchoPort},
-			{Name: "udp", Protocol: corev1.ProtocolUDP, ContainerPort: EchoPort},
-			{Name: "http", Protocol: corev1.ProtocolTCP, ContainerPort: HTTPPort},
-		},
+		Ports:     ports("", EchoPort, HTTPPort),
 		Resources: o.Resources,
 		SecurityContext: &corev1.SecurityContext{
 			AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes,
@@ -113,6 +112,14 @@ func container(o Options, target string) corev1.Container {
 			{Name: "members", MountPath: MembersDir, ReadOnly: true},
 			{Name: "key", MountPath: KeyDir, ReadOnly: true},
 		},
+	}
+}
+
+func ports(prefix string, echo, http int32) []corev1.ContainerPort {
+	return []corev1.ContainerPort{
+		{Name: prefix + "tcp", Protocol: corev1.ProtocolTCP, ContainerPort: echo},
+		{Name: prefix + "udp", Protocol: corev1.ProtocolUDP, ContainerPort: echo},
+		{Name: prefix + "http", Protocol: corev1.ProtocolTCP, ContainerPort: http},
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/remediate-dev/remediate/detect/mesh"
 )
 
 // Names and labels of the probes' objects.
@@ -59,6 +61,13 @@ const (
 const (
 	EchoPort = 9971 // TCP and UDP
 	HTTPPort = 9972
+)
+
+// Ports at which the guarded targets answer for the Service ([mesh.BackendPort]). Its
+// own are [EchoPort] and [HTTPPort].
+const (
+	BackendEchoPort = mesh.BackendPort
+	BackendHTTPPort = mesh.BackendHTTPPort
 )
 
 // DefaultImage is what the probes run when nothing else is said.

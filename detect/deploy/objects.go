@@ -47,7 +47,8 @@ func namespace(o Options, name, level string) *corev1.Namespace {
 }
 
 // networkPolicy admits the namespace's own pods to the guarded targets and
-// nobody else, as the policy does that Flux installs for its controllers.
+// nobody else, as the policy does that Flux installs for its controllers. At the
+// Service's ports it admits everybody.
 func networkPolicy(o Options) *networkingv1.NetworkPolicy {
 	return &networkingv1.NetworkPolicy{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"},
@@ -55,29 +56,41 @@ func networkPolicy(o Options) *networkingv1.NetworkPolicy {
 		Spec: networkingv1.NetworkPolicySpec{
 			PodSelector: metav1.LabelSelector{MatchLabels: selector(v1alpha1.TargetGuarded)},
 			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
-			Ingress: []networkingv1.NetworkPolicyIngressRule{{
-				From: []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{}}},
-			}},
+			Ingress: []networkingv1.NetworkPolicyIngressRule{
+				{From: []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{}}}},
+				{Ports: []networkingv1.NetworkPolicyPort{
+					policyPort(corev1.ProtocolTCP, BackendEchoPort), policyPort(corev1.ProtocolUDP, BackendEchoPort),
+					policyPort(corev1.ProtocolTCP, BackendHTTPPort),
+				}},
+			},
 		},
 	}
 }
 
+func policyPort(protocol corev1.Protocol, number int32) networkingv1.NetworkPolicyPort {
+	port := intstr.FromInt32(number)
+	return networkingv1.NetworkPolicyPort{Protocol: &protocol, Port: &port}
+}
+
+// service leads to the guarded targets, which ask no Service themselves: a pod that is
+// led back to itself is lost over IPv6 before Cilium 1.19.
+
 func service(o Options) *corev1.Service {
 	dual := corev1.IPFamilyPolicyPreferDualStack
-	port := func(name string, protocol corev1.Protocol, number int32) corev1.ServicePort {
-		return corev1.ServicePort{Name: name, Protocol: protocol, Port: number, TargetPort: intstr.FromInt32(number)}
+	port := func(name string, protocol corev1.Protocol, number, target int32) corev1.ServicePort {
+		return corev1.ServicePort{Name: name, Protocol: protocol, Port: number, TargetPort: intstr.FromInt32(target)}
 	}
 	return &corev1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
 		ObjectMeta: o.meta(o.Namespace, Name, ""),
 		Spec: corev1.ServiceSpec{
-			Selector:                 selector(v1alpha1.TargetOpen),
+			Selector:                 selector(v1alpha1.TargetGuarded),
 			IPFamilyPolicy:           &dual,
 			PublishNotReadyAddresses: true,
 			Ports: []corev1.ServicePort{
-				port("tcp", corev1.ProtocolTCP, EchoPort),
-				port("udp", corev1.ProtocolUDP, EchoPort),
-				port("http", corev1.ProtocolTCP, HTTPPort),
+				port("tcp", corev1.ProtocolTCP, EchoPort, BackendEchoPort),
+				port("udp", corev1.ProtocolUDP, EchoPort, BackendEchoPort),
+				port("http", corev1.ProtocolTCP, HTTPPort, BackendHTTPPort),
 			},
 		},
 	}

@@ -90,14 +90,7 @@ func newCluster(t *testing.T, r row) *cluster {
 		reflectors: map[string]*probe.Reflector{}, matrix: collect.NewMatrix(collect.Limits{}), off: map[string]bool{}, beats: map[string]int{},
 	}
 	c.dns = c.lab.StartDNS(c.lab.Nodes[0])
-	var open []*lab.Pod
-	for _, p := range c.lab.Pods() {
-		if p.Labels[lab.TargetLabel] == v1alpha1.TargetOpen {
-			open = append(open, p)
-		}
-	}
-	ports := []lab.ServicePort{{Protocol: mesh.TCP, Port: mesh.Port}, {Protocol: mesh.UDP, Port: mesh.Port}, {Protocol: mesh.TCP, Port: mesh.HTTPPort}}
-	svc := c.lab.AddService(lab.Service{Namespace: namespace, Name: namespace, Ports: ports, Endpoints: lab.AddressesOf(open...)})
+	svc := c.lab.AddService(service(c.lab))
 	c.members = c.lab.Membership(c.dns, svc)
 	var names []string
 	for i, n := range c.lab.Nodes {
@@ -113,6 +106,21 @@ func newCluster(t *testing.T, r row) *cluster {
 	c.tracker.Members(names)
 	c.start(r.twins)
 	return c
+}
+
+// service is the probes'.
+func service(l *lab.Lab) lab.Service {
+	s := lab.Service{Namespace: namespace, Name: namespace, Ports: []lab.ServicePort{
+		{Protocol: mesh.TCP, Port: mesh.Port, TargetPort: mesh.BackendPort},
+		{Protocol: mesh.UDP, Port: mesh.Port, TargetPort: mesh.BackendPort},
+		{Protocol: mesh.TCP, Port: mesh.HTTPPort, TargetPort: mesh.BackendHTTPPort},
+	}}
+	for _, p := range l.Pods() {
+		if p.Labels[lab.TargetLabel] == v1alpha1.TargetGuarded {
+			s.Endpoints = append(s.Endpoints, p.IPs()...)
+		}
+	}
+	return s
 }
 
 func (c *cluster) must(err error) {
@@ -147,6 +155,8 @@ func (c *cluster) start(twins bool) {
 		r := c.reflect(p.Space, self, target)
 		if target == v1alpha1.TargetOpen {
 			wg.Go(func() { c.probe(ctx, p.Space, self, r) })
+		} else {
+			c.answer(p.Space, self, v1alpha1.TargetOpen, mesh.BackendPort, mesh.BackendHTTPPort)
 		}
 	}
 	for i, n := range c.lab.Nodes {
@@ -169,15 +179,21 @@ func (c *cluster) within(s *lab.Space) func(func()) {
 
 func (c *cluster) reflect(s *lab.Space, self mesh.Self, target string) *probe.Reflector {
 	c.t.Helper()
+	r := c.answer(s, self, target, mesh.Port, mesh.HTTPPort)
+	c.reflectors[self.Pod] = r
+	return r
+}
+
+func (c *cluster) answer(s *lab.Space, self mesh.Self, target string, port, httpPort uint16) *probe.Reflector {
+	c.t.Helper()
 	r := &probe.Reflector{
 		Identity: probe.Identity{Node: self.Node, Namespace: self.Namespace, Pod: self.Pod, Target: target},
-		Keys:     c.keys, Addrs: self.IPs, Port: mesh.Port, HTTPPort: mesh.HTTPPort, Within: c.within(s),
+		Keys:     c.keys, Addrs: self.IPs, Port: port, HTTPPort: httpPort, Within: c.within(s),
 	}
 	if err := r.Start(); err != nil {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(r.Close)
-	c.reflectors[self.Pod] = r
 	return r
 }
 

@@ -17,7 +17,8 @@ type Membership struct {
 	Version int `json:"v"`
 	// Members in any order; their order in the ring is [Ring]'s affair.
 	Members []Member `json:"members"`
-	// Services are the ClusterIPs of the Service in front of the open targets, one per family.
+	// Services are the ClusterIPs of the probes' Service, one per family. No prober is
+	// behind it (see [BackendPort]).
 	Services []netip.Addr `json:"services,omitempty"`
 	// DNS is the cluster's; without services it is not checked.
 	DNS DNS `json:"dns,omitzero"`

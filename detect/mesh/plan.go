@@ -14,6 +14,12 @@ const (
 	// Port answers TCP and UDP, HTTPPort HTTP; the host-network twin has the same.
 	Port     = 9971
 	HTTPPort = 9972
+	// BackendPort and BackendHTTPPort are the same of what is behind the probes'
+	// Service: the guarded targets, which ask nothing, so that the Service leads no
+	// prober back to itself. Cilium before 1.19 does not carry that over IPv6
+	// (bpf/bpf_lxc.c:512 and 1964, 1.18.6). Everybody is admitted there.
+	BackendPort     = 9973
+	BackendHTTPPort = 9974
 	// KubeletPort is tried where a node has no twin: accepted or refused, the path works.
 	KubeletPort = 10250
 	// DNSPort is the cluster DNS's.

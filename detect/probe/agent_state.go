@@ -13,16 +13,12 @@ import (
 
 // Masked says whether an answered exchange was seen with another source address
 // than the prober's own. Only pod and service addresses are judged: towards nodes
-// and the outside another source is right. Nor is a probe that a service led back
-// to itself, whose source the service translation rewrites.
+// and the outside another source is right.
 func Masked(o v1alpha1.Observation) bool {
 	if o.Outcome != v1alpha1.OutcomeOK || o.SourceSeen == "" || o.From.IP == "" {
 		return false
 	}
-	switch {
-	case o.Via == mesh.ViaClusterIP && o.To.Pod == o.From.Pod && o.To.Namespace == o.From.Namespace:
-		return false
-	case o.Via != mesh.ViaPodIP && o.Via != mesh.ViaClusterIP:
+	if o.Via != mesh.ViaPodIP && o.Via != mesh.ViaClusterIP {
 		return false
 	}
 	return !sameAddr(o.SourceSeen, o.From.IP)

@@ -88,6 +88,11 @@ spec:
             - {name: tcp, containerPort: 9971, protocol: TCP}
             - {name: udp, containerPort: 9971, protocol: UDP}
             - {name: http, containerPort: 9972, protocol: TCP}
+            {{- if eq .set.target "guarded" }}
+            - {name: backend-tcp, containerPort: 9973, protocol: TCP}
+            - {name: backend-udp, containerPort: 9973, protocol: UDP}
+            - {name: backend-http, containerPort: 9974, protocol: TCP}
+            {{- end }}
           resources:
             {{- toYaml $probe.resources | nindent 12 }}
           securityContext:

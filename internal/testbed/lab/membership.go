@@ -42,6 +42,6 @@ func Probes() []PodSpec {
 	const namespace = "remediate-probe"
 	return []PodSpec{
 		{Namespace: namespace, Name: namespace, Labels: map[string]string{TargetLabel: "open"}},
-		{Namespace: namespace, Name: namespace + "-guarded", Labels: map[string]string{TargetLabel: "guarded"}, Guarded: true},
+		{Namespace: namespace, Name: namespace + "-guarded", Labels: map[string]string{TargetLabel: "guarded"}, Guarded: true, OpenPorts: []int{mesh.BackendPort, mesh.BackendHTTPPort}},
 	}
 }

@@ -4,8 +4,12 @@ package lab
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 
+	"github.com/remediate-dev/remediate/detect/datapath"
+	"github.com/remediate-dev/remediate/detect/mesh"
+	"github.com/remediate-dev/remediate/detect/snapshot"
 	"github.com/remediate-dev/remediate/internal/cidr"
 )
 
@@ -40,5 +44,32 @@ func TestMembership(t *testing.T) {
 	}
 	if _, err := seen(l.Pod("other", "other").Space, "tcp", guarded.IP(cidr.IPv6), reflector, soon); err == nil {
 		t.Error("another namespace is admitted")
+	}
+	everybodyAtOpenPorts(t, l, guarded)
+}
+
+// everybodyAtOpenPorts: what a policy opens to everybody is open to another namespace
+// and to a node, in the kernel and in the model.
+func everybodyAtOpenPorts(t *testing.T, l *Lab, guarded *Pod) {
+	t.Helper()
+	model, err := l.Model()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := l.Pod("other", "other")
+	reflect(t, guarded.Space, strconv.Itoa(mesh.BackendPort))
+	for _, family := range families() {
+		if _, err := seen(other.Space, "tcp", guarded.IP(family), mesh.BackendPort, late); err != nil {
+			t.Errorf("%s: another namespace at an open port: %v", family, err)
+		}
+		if _, err := seen(l.Nodes[0].Space, "tcp", guarded.IP(family), mesh.BackendPort, late); err != nil {
+			t.Errorf("%s: a node at an open port: %v", family, err)
+		}
+		for port, want := range map[int]snapshot.Tri{mesh.BackendPort: snapshot.Yes, reflector: snapshot.No} {
+			f := datapath.Flow{From: other.End(other.IP(family)), To: guarded.End(guarded.IP(family)), Family: family, Protocol: mesh.TCP, Port: port}
+			if r := model.Trace(f); r.Delivered != want {
+				t.Errorf("%s: the model says %s of port %d, want %s: %s", family, r.Delivered, port, want, r.Reason)
+			}
+		}
 	}
 }

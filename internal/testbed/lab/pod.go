@@ -24,6 +24,8 @@ type PodSpec struct {
 	Labels map[string]string
 	// Guarded: a NetworkPolicy selects the pod, and admits pods of its own namespace only.
 	Guarded bool
+	// OpenPorts are those, TCP and UDP, to which the policy admits everybody.
+	OpenPorts []int
 }
 
 // Pod is a pod with a network of its own.
@@ -33,6 +35,7 @@ type Pod struct {
 	Node            *Node
 	Labels          map[string]string
 	Guarded         bool
+	OpenPorts       []int
 	// MTU of its device in bytes: that of the agent when the pod was made.
 	MTU int
 
@@ -91,7 +94,7 @@ func (l *Lab) newPod(spec PodSpec) (*Pod, error) {
 	n.pods++
 	p := &Pod{
 		Space: s, Namespace: spec.Namespace, Name: spec.Name, Node: n, Labels: maps.Clone(spec.Labels),
-		Guarded: spec.Guarded, MTU: l.spec.MTU, number: n.pods,
+		Guarded: spec.Guarded, OpenPorts: slices.Clone(spec.OpenPorts), MTU: l.spec.MTU, number: n.pods,
 	}
 	if n.settings.MTU > 0 {
 		p.MTU = n.settings.MTU

@@ -207,6 +207,9 @@ func (n *Node) enforce(family string) string {
 			known[name] = true
 			sets.WriteString(set(name, family, n.lab.addresses(p.Namespace, family)))
 		}
+		for _, port := range p.OpenPorts {
+			rules = append(rules, fmt.Sprintf("oifname %q meta l4proto { tcp, udp } th dport %d accept", p.Device(), port))
+		}
 		rules = append(rules,
 			fmt.Sprintf("oifname %q %s saddr @%s accept", p.Device(), ip, name),
 			fmt.Sprintf("oifname %q counter drop comment \"policy denied: %s\"", p.Device(), p.Name))

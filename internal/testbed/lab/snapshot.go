@@ -7,8 +7,10 @@ import (
 	"net/netip"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/remediate-dev/remediate/detect/cilium"
 	"github.com/remediate-dev/remediate/detect/datapath"
@@ -26,17 +28,19 @@ func (l *Lab) Snapshot() *snapshot.Snapshot {
 	for _, n := range l.Nodes {
 		s.Nodes = append(s.Nodes, n.snapshot())
 	}
-	guarded := map[string]bool{}
+	guarded := map[string][]int{}
 	namespaces := map[string]bool{}
 	for _, p := range l.Pods() {
 		s.Pods = append(s.Pods, p.snapshot())
 		namespaces[p.Namespace] = true
-		guarded[p.Namespace] = guarded[p.Namespace] || p.Guarded
+		if p.Guarded {
+			guarded[p.Namespace] = append(guarded[p.Namespace], p.OpenPorts...)
+		}
 	}
 	for _, ns := range slices.Sorted(maps.Keys(namespaces)) {
 		s.Namespaces = append(s.Namespaces, snapshot.Namespace{Name: ns, Labels: map[string]string{"kubernetes.io/metadata.name": ns}})
-		if guarded[ns] {
-			s.Policies = append(s.Policies, guard(ns))
+		if open, ok := guarded[ns]; ok {
+			s.Policies = append(s.Policies, guard(ns, open))
 		}
 	}
 	for _, svc := range l.Services() {
@@ -68,15 +72,24 @@ func (p *Pod) snapshot() snapshot.Pod {
 }
 
 // guard is the NetworkPolicy that [PodSpec.Guarded] stands for.
-func guard(namespace string) snapshot.Policy {
+// [PodSpec.OpenPorts] of one guarded pod are those of all of its namespace.
+func guard(namespace string, open []int) snapshot.Policy {
+	var everybody []networkingv1.NetworkPolicyIngressRule
+	slices.Sort(open)
+	for _, number := range slices.Compact(open) {
+		port, tcp, udp := intstr.FromInt(number), corev1.ProtocolTCP, corev1.ProtocolUDP
+		everybody = append(everybody, networkingv1.NetworkPolicyIngressRule{Ports: []networkingv1.NetworkPolicyPort{
+			{Protocol: &tcp, Port: &port}, {Protocol: &udp, Port: &port},
+		}})
+	}
 	return snapshot.Policy{
 		Kind: "NetworkPolicy", Namespace: namespace, Name: "guard", Source: source,
 		Kubernetes: &networkingv1.NetworkPolicySpec{
 			PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{guardLabel: "true"}},
 			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
-			Ingress: []networkingv1.NetworkPolicyIngressRule{{
+			Ingress: append(everybody, networkingv1.NetworkPolicyIngressRule{
 				From: []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{}}},
-			}},
+			}),
 		},
 	}
 }

@@ -8,7 +8,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/remediate-dev/remediate/api/v1alpha1"
 	"github.com/remediate-dev/remediate/detect/cilium"
+	"github.com/remediate-dev/remediate/detect/deploy"
 	"github.com/remediate-dev/remediate/internal/testbed"
 	"github.com/remediate-dev/remediate/internal/testbed/kubelet"
 	"github.com/remediate-dev/remediate/internal/testbed/lab"
@@ -55,7 +57,11 @@ func (d *modelPath) stop(string) {}
 func (d *modelPath) config(node string) cilium.Config { return d.lab.Node(node).Config() }
 
 func (d *modelPath) attach(o *corev1.Pod, guarded bool) (*Pod, error) {
-	p := d.lab.Node(o.Spec.NodeName).AddPod(lab.PodSpec{Namespace: o.Namespace, Name: o.Name, Labels: o.Labels, Guarded: guarded})
+	spec := lab.PodSpec{Namespace: o.Namespace, Name: o.Name, Labels: o.Labels, Guarded: guarded}
+	if o.Labels[deploy.LabelTarget] == v1alpha1.TargetGuarded {
+		spec.OpenPorts = []int{deploy.BackendEchoPort, deploy.BackendHTTPPort}
+	}
+	p := d.lab.Node(o.Spec.NodeName).AddPod(spec)
 	return newPod(o, p.Space, p.IPs(), p.Space.Start), nil
 }
 

@@ -3,12 +3,14 @@
 package story
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"net/netip"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +23,7 @@ import (
 	"github.com/remediate-dev/remediate/detect/deploy"
 	"github.com/remediate-dev/remediate/detect/mesh"
 	"github.com/remediate-dev/remediate/detect/probe"
+	"github.com/remediate-dev/remediate/internal/cidr"
 	"github.com/remediate-dev/remediate/internal/testbed/kubelet"
 	"github.com/remediate-dev/remediate/internal/testbed/lab"
 )
@@ -64,7 +67,7 @@ func (b *Bed) serveProbes(t testing.TB) {
 	}
 	pods := b.probePods(t)
 	for _, n := range b.Lab.Nodes {
-		s.Endpoints = append(s.Endpoints, pods.of(t, n.Name, v1alpha1.TargetOpen).IPs()...)
+		s.Endpoints = append(s.Endpoints, pods.of(t, n.Name, v1alpha1.TargetGuarded).IPs()...)
 	}
 	b.Change(func(*lab.Lab) { b.opts.Datapath.service(s) })
 }
@@ -137,11 +140,12 @@ const askTime = 2 * time.Second
 // themselves; its source is the open probe's pod.
 func (b *Bed) Ask(t testing.TB, from, to, target, family string) v1alpha1.Observation {
 	t.Helper()
-	return b.question(t, b.probePods(t), from, to, target, family)(t.Context())
+	return b.AskAll(t, Question{From: from, To: to, Target: target, Family: family})[0]
 }
 
-// Question is an exchange that [Bed.Ask] makes.
-type Question struct{ From, To, Target, Family string }
+// Question is an exchange that [Bed.Ask] makes. Without To and Target, it goes to the
+// probes' Service over a protocol of mesh; TCP otherwise.
+type Question struct{ From, To, Target, Family, Protocol string }
 
 // AskAll makes many exchanges at once, and returns what became of each.
 func (b *Bed) AskAll(t testing.TB, questions ...Question) []v1alpha1.Observation {
@@ -149,7 +153,7 @@ func (b *Bed) AskAll(t testing.TB, questions ...Question) []v1alpha1.Observation
 	pods, out := b.probePods(t), make([]v1alpha1.Observation, len(questions))
 	var all sync.WaitGroup
 	for i, q := range questions {
-		ask := b.question(t, pods, q.From, q.To, q.Target, q.Family)
+		ask := b.question(t, pods, q)
 		all.Go(func() { out[i] = ask(t.Context()) })
 	}
 	all.Wait()
@@ -157,17 +161,22 @@ func (b *Bed) AskAll(t testing.TB, questions ...Question) []v1alpha1.Observation
 }
 
 // question is what Ask does, ready to be asked from any goroutine.
-func (b *Bed) question(t testing.TB, pods probePods, from, to, target, family string) func(context.Context) v1alpha1.Observation {
+func (b *Bed) question(t testing.TB, pods probePods, q Question) func(context.Context) v1alpha1.Observation {
 	t.Helper()
-	source, at := pods.of(t, from, v1alpha1.TargetOpen), pods.of(t, to, target)
+	source := pods.of(t, q.From, v1alpha1.TargetOpen)
 	prober := &probe.Prober{Keys: pods.keys, Timeout: askTime, Within: func(open func()) {
 		if err := source.Do(func() error { open(); return nil }); err != nil {
 			t.Error(err)
 		}
 	}}
 	check := mesh.Check{
-		From: endpoint(source, family, 0), To: endpoint(at, family, mesh.Port),
-		Via: mesh.ViaPodIP, Family: family, Protocol: mesh.TCP, Target: target,
+		From: endpoint(source, q.Family, 0),
+		Via:  mesh.ViaPodIP, Family: q.Family, Protocol: cmp.Or(q.Protocol, mesh.TCP), Target: q.Target,
+	}
+	if q.To == "" {
+		check.Via, check.To = mesh.ViaClusterIP, v1alpha1.Endpoint{IP: pods.service(t, q.Family), Port: mesh.Port}
+	} else {
+		check.To = endpoint(pods.of(t, q.To, q.Target), q.Family, mesh.Port)
 	}
 	return func(ctx context.Context) v1alpha1.Observation { return prober.Do(ctx, check) }
 }
@@ -176,10 +185,12 @@ func endpoint(p *Pod, family string, port int) v1alpha1.Endpoint {
 	return v1alpha1.Endpoint{Node: p.Node, Namespace: p.Namespace, Pod: p.Name, IP: p.IP(family).String(), Port: port}
 }
 
-// probePods are the pods of the probes that run, by node and target.
+// probePods are the pods of the probes that run, by node and target, and the
+// ClusterIPs of their Service.
 type probePods struct {
-	keys *probe.Keyring
-	pods map[[2]string]*Pod
+	keys       *probe.Keyring
+	pods       map[[2]string]*Pod
+	clusterIPs []string
 }
 
 func (b *Bed) probePods(t testing.TB) probePods {
@@ -189,6 +200,9 @@ func (b *Bed) probePods(t testing.TB) probePods {
 	out := probePods{pods: map[[2]string]*Pod{}}
 	out.keys, err = probe.NewKeyring(secret.Data[deploy.KeyKey])
 	b.must(t, err)
+	service, err := b.Kube.CoreV1().Services(deploy.Name).Get(t.Context(), deploy.Name, metav1.GetOptions{})
+	b.must(t, err)
+	out.clusterIPs = service.Spec.ClusterIPs
 	list, err := b.Kube.CoreV1().Pods(deploy.Name).List(t.Context(), metav1.ListOptions{})
 	b.must(t, err)
 	for i := range list.Items {
@@ -206,4 +220,14 @@ func (p probePods) of(t testing.TB, node, target string) *Pod {
 		t.Fatalf("no %s probe runs on %s", target, node)
 	}
 	return pod
+}
+
+// service is the ClusterIP of a family.
+func (p probePods) service(t testing.TB, family string) string {
+	t.Helper()
+	i := slices.IndexFunc(p.clusterIPs, func(a string) bool { return cidr.Family(netip.MustParseAddr(a)) == family })
+	if i < 0 {
+		t.Fatalf("the probes' Service has no %s ClusterIP, but %v", family, p.clusterIPs)
+	}
+	return p.clusterIPs[i]
 }

@@ -170,8 +170,8 @@ func (b *Bed) wantCut(t *testing.T, when string, senders ...string) {
 		for _, to := range b.Lab.Nodes {
 			for _, family := range []string{cidr.IPv4, cidr.IPv6} {
 				masqueraded := bad[from.Name] && from != to && family == cidr.IPv6
-				open := b.question(t, pods, from.Name, to.Name, v1alpha1.TargetOpen, family)
-				guarded := b.question(t, pods, from.Name, to.Name, v1alpha1.TargetGuarded, family)
+				open := b.question(t, pods, Question{From: from.Name, To: to.Name, Target: v1alpha1.TargetOpen, Family: family})
+				guarded := b.question(t, pods, Question{From: from.Name, To: to.Name, Target: v1alpha1.TargetGuarded, Family: family})
 				all.Go(func() {
 					o := open(t.Context())
 					source, want := o.From.IP, v1alpha1.OutcomeOK
