@@ -102,16 +102,22 @@ type Settings struct {
 	PolicyEnforcement   string
 	PolicyAuditMode     bool
 	PolicyCIDRMatchNode bool
-	NodeSelectorLabels  bool
+	PolicyCIDRMatchPods bool // 1.20 and later
+	// PolicyLocalCluster: selectors of pods that name no cluster mean the own one.
+	PolicyLocalCluster bool
+	NodeSelectorLabels bool
 
 	// MTU is the configured MTU; 0 means detected from the device.
 	MTU           int
 	PMTUDiscovery bool
-	IPAM          string
-	WireGuard     bool
-	IPsec         bool
-	EgressGateway bool
-	HostFirewall  bool
+	// PathMTUProbing: the TCP of pods tries smaller segments by itself when long ones are
+	// lost (1.19 and later, of pods made since).
+	PathMTUProbing bool
+	IPAM           string
+	WireGuard      bool
+	IPsec          bool
+	EgressGateway  bool
+	HostFirewall   bool
 }
 
 // IPTablesMasquerading says whether any family is masqueraded by iptables

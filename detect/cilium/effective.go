@@ -2,6 +2,7 @@ package cilium
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/remediate-dev/remediate/internal/cidr"
@@ -24,13 +25,16 @@ func Effective(cfg Config) (Settings, []Notice) {
 		NodeSelectorLabels:  a.on("enable-node-selector-labels"),
 		MTU:                 max(0, a.number("mtu")),
 		PMTUDiscovery:       a.on("enable-pmtu-discovery"),
+		PathMTUProbing:      a.from(1, 19) && a.probesPathMTU(),
 		IPAM:                a.text("ipam"),
 		WireGuard:           a.wireguard(),
 		IPsec:               a.ipsec(),
 		EgressGateway:       a.egressGateway(),
 		HostFirewall:        a.on("enable-host-firewall"),
 		PolicyEnforcement:   a.policyEnforcement(),
-		PolicyCIDRMatchNode: a.cidrMatchesNodes(),
+		PolicyCIDRMatchNode: a.cidrMatches("nodes"),
+		PolicyCIDRMatchPods: a.from(1, 20) && a.cidrMatches("pods"),
+		PolicyLocalCluster:  a.on("policy-default-local-cluster"),
 	}
 	a.routing(&s)
 	a.masquerade(&s)
@@ -116,13 +120,18 @@ func (a *agent) policyEnforcement() string {
 	return oneOf(strings.ToLower(a.text("enable-policy")), "default", "always", "never")
 }
 
-func (a *agent) cidrMatchesNodes() bool {
-	for _, m := range a.list("policy-cidr-match-mode") {
-		if m == "nodes" {
-			return true
-		}
-	}
-	return false
+// cidrMatches says whether CIDR rules match nodes, or pods
+// (pkg/option/config.go:2302, 1.18.6; :2131-2137, 1.20.2).
+func (a *agent) cidrMatches(what string) bool {
+	return slices.Contains(a.list("policy-cidr-match-mode"), what)
+}
+
+// probesPathMTU: the CNI plugin sets net.ipv4.tcp_mtu_probing in a pod's namespace, for
+// both families (pkg/mtu/cell.go:83 and :110, plugins/cilium-cni/cmd/cmd.go:1396-1418,
+// 1.20.2).
+func (a *agent) probesPathMTU() bool {
+	mode := a.text("packetization-layer-pmtud-mode")
+	return mode == "blackhole" || mode == "always"
 }
 
 // oneOf is v when it is allowed, else the first allowed value.
@@ -137,7 +146,23 @@ func oneOf(v string, allowed ...string) string {
 
 // ServiceLoopback says whether a pod that a service leads back to itself, packet by
 // packet, is heard: over IPv6 since 1.19 (bpf/bpf_lxc.c:512, 1.18.6: "No
-// hairpin/loopback support for IPv6").
+// hairpin/loopback support for IPv6"; :299, 1.20.2; measured on 1.19.6 and 1.20.2).
 func (s *Settings) ServiceLoopback(family string) bool {
 	return family != cidr.IPv6 || !modelled(s.Version).less(release{1, 19, 0})
+}
+
+// LocalClusterBlocks says whether agents with PolicyLocalCluster take a NetworkPolicy with
+// an ipBlock under ingress: up to 1.18 they add their cluster's label to that peer too, and
+// refuse the policy (pkg/k8s/network_policy.go:76-97, 1.18.6; :76-83, 1.19.6; measured on
+// 1.19.6 and 1.20.2).
+func (s *Settings) LocalClusterBlocks() bool {
+	return !modelled(s.Version).less(release{1, 19, 0})
+}
+
+// DropsTooLong says whether BPF host routing looks up every packet's route, and drops what
+// is too long for the node's device with a reason. Up to 1.18 it does not where there is
+// one device (pkg/datapath/linux/config/config.go:921 and bpf/lib/fib.h:274, 1.18.6;
+// measured on 1.19.6 and 1.20.2).
+func (s *Settings) DropsTooLong() bool {
+	return !s.HostLegacyRouting && !modelled(s.Version).less(release{1, 19, 0})
 }

@@ -116,6 +116,15 @@ var effective = []struct {
 	{"policy", "1.18.6", map[string]string{"enable-policy": "Always", "policy-audit-mode": "true", "policy-cidr-match-mode": "nodes", "enable-node-selector-labels": "true", "enable-host-firewall": "true"}, "", func(s *Settings) {
 		s.PolicyEnforcement, s.PolicyAuditMode, s.PolicyCIDRMatchNode, s.NodeSelectorLabels, s.HostFirewall = "always", true, true, true, true
 	}},
+	{"CIDR rules match pods since 1.20", "1.20.2", map[string]string{"policy-cidr-match-mode": "nodes pods"}, "", func(s *Settings) {
+		s.PolicyCIDRMatchNode, s.PolicyCIDRMatchPods = true, true
+	}},
+	{"CIDR rules do not match pods in 1.19", "1.19.6", map[string]string{"policy-cidr-match-mode": "nodes pods"}, "", func(s *Settings) { s.PolicyCIDRMatchNode = true }},
+	{"selectors mean any cluster", "1.19.6", map[string]string{"policy-default-local-cluster": "false"}, "", func(s *Settings) { s.PolicyLocalCluster = false }},
+	{"pods do not look for the path's MTU", "1.19.6", map[string]string{"packetization-layer-pmtud-mode": "disabled"}, "", func(s *Settings) { s.PathMTUProbing = false }},
+	{"pods look for the path's MTU at once", "1.20.2", map[string]string{"packetization-layer-pmtud-mode": "always"}, "", func(*Settings) {}},
+	{"pods do not look for the path's MTU in 1.18", "1.18.6", map[string]string{"packetization-layer-pmtud-mode": "blackhole"}, "", func(*Settings) {}},
+	{"selectors mean the own cluster", "1.18.6", map[string]string{"policy-default-local-cluster": "true"}, "", func(s *Settings) { s.PolicyLocalCluster = true }},
 	{"iptables extras", "1.18.6", map[string]string{"egress-masquerade-interfaces": "eth0 eth1", "enable-masquerade-to-route-source": "true"}, "", func(s *Settings) {
 		s.EgressMasqueradeInterfaces, s.MasqueradeToRouteSource = []string{"eth0", "eth1"}, true
 	}},
@@ -146,6 +155,8 @@ func TestEffective(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			want := defaults()
 			want.Version = c.version
+			want.PolicyLocalCluster = !modelled(c.version).less(release{1, 19, 0})
+			want.PathMTUProbing = want.PolicyLocalCluster
 			want.RoutingMode, want.AutoDirectNodeRoutes, want.IPAM = "native", true, "kubernetes"
 			want.KubeProxyReplacement, want.SocketLB = true, true
 			want.NativeRoutingCIDR = map[string]netip.Prefix{

@@ -83,6 +83,7 @@ var modelFlags = []Flag{
 	{Name: "enable-policy", Default: "default", Helm: []string{"policyEnforcementMode"}, Affects: []Part{PartPolicy}},
 	{Name: "policy-audit-mode", Default: "false", Helm: []string{"policyAuditMode"}, Affects: []Part{PartPolicy}},
 	{Name: "policy-cidr-match-mode", Helm: []string{"policyCIDRMatchMode"}, Affects: []Part{PartPolicy}},
+	{Name: "policy-default-local-cluster", Default: "false", Later: "true", LaterFrom: "1.19", Helm: []string{"clustermesh.policyDefaultLocalCluster"}, Affects: []Part{PartPolicy}},
 	{Name: "enable-node-selector-labels", Default: "false", Helm: []string{"nodeSelectorLabels"}, Affects: []Part{PartPolicy}},
 	{Name: "enable-host-firewall", Default: "false", Helm: []string{"hostFirewall.enabled"}, Affects: []Part{PartPolicy}},
 	{Name: "enable-l7-proxy", Default: "true", Helm: []string{"l7Proxy"}, Affects: []Part{PartPolicy}},
@@ -93,6 +94,7 @@ var modelFlags = []Flag{
 	{Name: "mtu", Default: "0", Helm: []string{"MTU"}, Affects: []Part{PartMTU}},
 	{Name: "route-metric", Default: "0", Affects: []Part{PartRoutes}},
 	{Name: "enable-pmtu-discovery", Default: "false", Helm: []string{"pmtuDiscovery.enabled"}, Affects: []Part{PartMTU}},
+	{Name: "packetization-layer-pmtud-mode", Default: "blackhole", Helm: []string{"pmtuDiscovery.packetizationLayerPMTUDMode"}, Affects: []Part{PartMTU}, From: "1.19"},
 	{Name: "enable-ipv4-big-tcp", Default: "false", Helm: []string{"enableIPv4BIGTCP"}, Affects: []Part{PartMTU}},
 	{Name: "enable-ipv6-big-tcp", Default: "false", Helm: []string{"enableIPv6BIGTCP"}, Affects: []Part{PartMTU}},
 

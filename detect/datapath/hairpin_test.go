@@ -3,6 +3,8 @@ package datapath
 import (
 	"testing"
 
+	networkingv1 "k8s.io/api/networking/v1"
+
 	"github.com/remediate-dev/remediate/detect/snapshot"
 	"github.com/remediate-dev/remediate/internal/cidr"
 )
@@ -17,18 +19,20 @@ func TestHairpin(t *testing.T) {
 		family  string
 		want    snapshot.Tri
 		source  SourceKind
+		drop    string
 	}{
-		"socket, IPv4":                    {nil, "1.18.6", cidr.IPv4, snapshot.Yes, SourcePod},
-		"socket, IPv6":                    {nil, "1.18.6", cidr.IPv6, snapshot.Yes, SourcePod},
-		"per packet, IPv4":                {[]string{hostOnly, "true"}, "1.18.6", cidr.IPv4, snapshot.Yes, SourceUnknown},
-		"per packet, IPv6":                {[]string{hostOnly, "true"}, "1.18.6", cidr.IPv6, snapshot.No, SourcePod},
-		"per packet, IPv6, since 1.19":    {[]string{hostOnly, "true"}, "1.19.0", cidr.IPv6, snapshot.Yes, SourceUnknown},
-		"kube-proxy is not of this model": {[]string{kpr, "false"}, "1.18.6", cidr.IPv4, snapshot.Unknown, SourceUnknown},
+		"socket, IPv4":                    {nil, "1.18.6", cidr.IPv4, snapshot.Yes, SourcePod, ""},
+		"socket, IPv6":                    {nil, "1.18.6", cidr.IPv6, snapshot.Yes, SourcePod, ""},
+		"per packet, IPv4":                {[]string{hostOnly, "true"}, "1.18.6", cidr.IPv4, snapshot.Yes, SourceUnknown, ""},
+		"per packet, IPv6":                {[]string{hostOnly, "true"}, "1.18.6", cidr.IPv6, snapshot.No, SourceUnknown, PolicyDenied},
+		"per packet, IPv6, since 1.19":    {[]string{hostOnly, "true"}, "1.19.0", cidr.IPv6, snapshot.Yes, SourceUnknown, ""},
+		"kube-proxy is not of this model": {[]string{kpr, "false"}, "1.18.6", cidr.IPv4, snapshot.Unknown, SourceUnknown, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := lab()
 			closed := sameNamespace("team-guarded")
 			closed.Kubernetes.Ingress = nil
+			closed.Kubernetes.PolicyTypes = append(closed.Kubernetes.PolicyTypes, networkingv1.PolicyTypeEgress)
 			s.Policies = []snapshot.Policy{closed}
 			cfg := config(c.changes...)
 			cfg.Version = c.version
@@ -41,8 +45,8 @@ func TestHairpin(t *testing.T) {
 				t.Fatal("the pod has no address")
 			}
 			r := m.Trace(Flow{From: from, To: End{Kind: EndService, Namespace: "team-guarded", Name: "svc"}, Family: c.family, Protocol: "TCP", Port: 8080})
-			if r.Delivered != c.want || r.Source != c.source {
-				t.Errorf("delivered %v from %q (%s), want %v from %q", r.Delivered, r.Source, r.Reason, c.want, c.source)
+			if r.Delivered != c.want || r.Source != c.source || r.DropReason != c.drop {
+				t.Errorf("delivered %v from %q, dropped as %q (%s), want %v from %q, %q", r.Delivered, r.Source, r.DropReason, r.Reason, c.want, c.source, c.drop)
 			}
 			if (r.Delivered != snapshot.Unknown) != (len(r.Steps) > 1) {
 				t.Errorf("steps %+v", r.Steps)

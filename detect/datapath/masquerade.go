@@ -60,7 +60,24 @@ func (w *walk) masquerade() ruling {
 	case s.Masquerade[fam] == cilium.MasqueradeBPF:
 		return w.masqueradeBPF()
 	}
-	return w.masqueradeIPTables()
+	r := w.masqueradeIPTables()
+	if r.by == cilium.MasqueradeIPTables && everythingNative(s) {
+		return unsure("the native routing CIDR of a family is all addresses: iptables of the nf_tables kind refuses the rule of that, and the agent then puts none of its rules in force", srcEgressAll)
+	}
+	return r
+}
+
+// everythingNative: the rule "! -d 0.0.0.0/0", or "::/0", is in vain with iptables-legacy
+// and an error with iptables-nft, after which the agent's chains of both families are
+// hung in nowhere, while the agent says that it is well (measured with 1.18.6 and
+// iptables 1.8.9; pkg/datapath/iptables/iptables.go:1510 and 1892).
+func everythingNative(s *cilium.Settings) bool {
+	for family, native := range s.NativeRoutingCIDR {
+		if native.Bits() == 0 && s.Masquerade[family] == cilium.MasqueradeIPTables {
+			return true
+		}
+	}
+	return false
 }
 
 // throughStack says whether a packet between two pods of one node passes the

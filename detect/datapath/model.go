@@ -160,14 +160,17 @@ func (a *agent) has(fi int) bool { return [2]bool{a.IPv4, a.IPv6}[fi] }
 
 // baseOptions are those that classes are told apart under.
 func baseOptions(in Input) policy.Options {
-	return policyOptions(in, in.Config, cilium.Settings{IPv4: true, IPv6: true})
+	s, _ := cilium.Effective(in.Config)
+	return policyOptions(in, in.Config, cilium.Settings{
+		Version: s.Version, IPv4: true, IPv6: true, PolicyLocalCluster: s.PolicyLocalCluster, PolicyCIDRMatchPods: s.PolicyCIDRMatchPods,
+	})
 }
 
 func samePolicyOptions(a, b policy.Options) bool {
 	return a.Enforcement == b.Enforcement && a.AuditMode == b.AuditMode &&
-		a.CIDRMatchNodes == b.CIDRMatchNodes && a.NodeSelectorLabels == b.NodeSelectorLabels &&
+		a.CIDRMatchNodes == b.CIDRMatchNodes && a.CIDRMatchPods == b.CIDRMatchPods && a.NodeSelectorLabels == b.NodeSelectorLabels &&
 		a.SingleStack == b.SingleStack && a.ClusterName == b.ClusterName &&
-		a.LocalClusterOnly == b.LocalClusterOnly && slices.Equal(a.IdentityLabels, b.IdentityLabels)
+		a.LocalClusterOnly == b.LocalClusterOnly && a.LocalClusterBlocks == b.LocalClusterBlocks && slices.Equal(a.IdentityLabels, b.IdentityLabels)
 }
 
 func policyOptions(in Input, cfg cilium.Config, s cilium.Settings) policy.Options {
@@ -178,12 +181,14 @@ func policyOptions(in Input, cfg cilium.Config, s cilium.Settings) policy.Option
 	return policy.Options{
 		Enforcement:        s.PolicyEnforcement,
 		CIDRMatchNodes:     s.PolicyCIDRMatchNode,
+		CIDRMatchPods:      s.PolicyCIDRMatchPods,
 		NodeSelectorLabels: s.NodeSelectorLabels,
 		AuditMode:          s.PolicyAuditMode,
 		NamespaceLabels:    func(ns string) map[string]string { return byName[ns] },
 		SingleStack:        singleStack(s),
 		ClusterName:        cfg.Values["cluster-name"],
-		LocalClusterOnly:   cfg.Values["policy-default-local-cluster"] == "true",
+		LocalClusterOnly:   s.PolicyLocalCluster,
+		LocalClusterBlocks: s.LocalClusterBlocks(),
 		IdentityLabels:     strings.Fields(cfg.Values["labels"]),
 	}
 }

@@ -1,6 +1,7 @@
 package datapath
 
 import (
+	"encoding/json"
 	"net/netip"
 	"testing"
 
@@ -191,13 +192,17 @@ func TestSizes(t *testing.T) {
 		{"device too small, BPF", bpfRouting, Topology{DeviceMTU: 1450, PodMTU: 1500}, pod("b"), "TCP", 1 << 20, no, SourcePod},
 		{"device too small, one packet", legacy, Topology{DeviceMTU: 1450, PodMTU: 1500}, pod("b"), "ICMP", 1500, no, SourceUnknown},
 		{"path silent", legacy, Topology{DeviceMTU: 1500, PodMTU: 1500, PathMTU: 1450, PathAnswersTooBig: no}, pod("b"), "TCP", 1 << 20, no, SourcePod},
-		{"path answers", legacy, Topology{DeviceMTU: 1500, PodMTU: 1500, PathMTU: 1450, PathAnswersTooBig: yes}, pod("b"), "TCP", 1 << 20, yes, SourcePod},
+		{"path answers", legacy, Topology{DeviceMTU: 1500, PodMTU: 1500, PathMTU: 1450, PathAnswersTooBig: yes}, pod("b"), "TCP", 1 << 20, no, SourcePod},
 		{"path unknown", legacy, Topology{DeviceMTU: 1500, PodMTU: 1500, PathMTU: 1450}, pod("b"), "TCP", 1 << 20, snapshot.Unknown, SourcePod},
 		{"path does not matter on one node", legacy, Topology{DeviceMTU: 1500, PodMTU: 1500, PathMTU: 1280, PathAnswersTooBig: no}, pod("a2"), "TCP", 1 << 20, yes, SourcePod},
 		{"nothing known", legacy, Topology{}, pod("b"), "ICMP", 1500, snapshot.Unknown, SourcePod},
 		{"tunnel, detected", tunnel, Topology{DeviceMTU: 1500}, pod("b"), "ICMP", 1450, yes, SourcePod},
 		{"tunnel, detected, too big", tunnel, Topology{DeviceMTU: 1500}, pod("b"), "ICMP", 1451, no, SourceUnknown},
 		{"tunnel, IPv6 underlay", append(tunnel, "underlay-protocol", "ipv6"), Topology{DeviceMTU: 1500}, pod("b"), "ICMP", 1431, no, SourceUnknown},
+		{"tunnel, too big for the pod's route on one node", tunnel, Topology{DeviceMTU: 1500}, pod("a2"), "UDP", 1451, no, SourceUnknown},
+		{"tunnel, MTU configured", append(tunnel, "mtu", "1450"), Topology{DeviceMTU: 1500}, pod("b"), "ICMP", 1401, no, SourceUnknown},
+		{"tunnel, MTU configured, TCP adapts", append(tunnel, "mtu", "1450"), Topology{DeviceMTU: 1500}, pod("b"), "TCP", 1 << 20, yes, SourcePod},
+		{"tunnel, outside", tunnel, Topology{DeviceMTU: 1500}, End{Kind: EndOutside, Addr: netip.MustParseAddr("2001:db8::9")}, "ICMP", 1451, no, SourceUnknown},
 		{"tunnel, pods of full size", tunnel, Topology{DeviceMTU: 1500, PodMTU: 1500}, pod("b"), "ICMP", 1451, no, SourceUnknown},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -207,6 +212,48 @@ func TestSizes(t *testing.T) {
 			if r.Source != tc.source {
 				t.Errorf("source %q, want %q", r.Source, tc.source)
 			}
+		})
+	}
+}
+
+// A path's "too big" reaches the sender of IPv6 only past its ingress policies.
+func TestPathAnswers(t *testing.T) {
+	spec := func(ingress string) func(*snapshot.Snapshot) {
+		var rule map[string]any
+		if err := json.Unmarshal([]byte(`{"endpointSelector":{},"ingress":[`+ingress+`]}`), &rule); err != nil {
+			t.Fatal(err)
+		}
+		return func(s *snapshot.Snapshot) {
+			s.Policies = append(s.Policies, snapshot.Policy{Kind: "CiliumNetworkPolicy", Namespace: "team-guarded", Name: "more", Source: "CiliumNetworkPolicy team-guarded/more",
+				Cilium: []map[string]any{rule}})
+		}
+	}
+	for _, tc := range []struct {
+		name, from, family string
+		policy             func(*snapshot.Snapshot)
+		want               snapshot.Tri
+		reason             string
+	}{
+		{"IPv4 comes in by itself", "a", "IPv4", nil, yes, ""},
+		{"no policy selects the sender", "c", "IPv6", nil, yes, ""},
+		{"the sender's namespace only", "a", "IPv6", nil, no, "sender's policies"},
+		{"the world may", "a", "IPv6", spec(`{"fromEntities":["world"]}`), yes, ""},
+		{"too big may", "a", "IPv6", spec(`{"fromEntities":["all"],"icmps":[{"fields":[{"family":"IPv6","type":2}]}]}`), yes, ""},
+		{"echo may", "a", "IPv6", spec(`{"fromEntities":["all"],"icmps":[{"fields":[{"family":"IPv6","type":128}]}]}`), no, "sender's policies"},
+		{"some range may", "a", "IPv6", spec(`{"fromCIDR":["2001:db8::/32"]}`), snapshot.Unknown, "is not known"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := lab()
+			if tc.policy != nil {
+				tc.policy(s)
+			}
+			topo := Topology{DeviceMTU: 1500, PodMTU: 1500, PathMTU: 1450, PathAnswersTooBig: yes}
+			m := newModel(t, Input{Config: config("ipv6-native-routing-cidr", "fd00:101::/32", "enable-ipv4-masquerade", "false"), Snapshot: s, Topology: topo})
+			to := "b"
+			if tc.from == "c" {
+				to = "d"
+			}
+			want{delivered: tc.want, reason: tc.reason}.check(t, m.Trace(Flow{From: pod(tc.from), To: pod(to), Family: tc.family, Protocol: "TCP", Size: 1 << 20}))
 		})
 	}
 }

@@ -3,7 +3,10 @@ package datapath
 import (
 	"fmt"
 
+	"github.com/remediate-dev/remediate/detect/cilium"
+	"github.com/remediate-dev/remediate/detect/policy"
 	"github.com/remediate-dev/remediate/detect/snapshot"
+	"github.com/remediate-dev/remediate/internal/cidr"
 )
 
 const srcMTU = "pkg/mtu/mtu.go:20 (1.18.6)"
@@ -14,6 +17,8 @@ type fit struct {
 	why string
 	// stalls: small packets pass, so a connection opens and then hangs.
 	stalls bool
+	// drop is Cilium's reason, where it gives one.
+	drop string
 }
 
 // Overheads in bytes (pkg/mtu/mtu.go:20, 1.18.6).
@@ -26,23 +31,35 @@ const (
 
 // overhead that the way adds to the packet.
 func (w *walk) overhead() int {
-	if w.sameNode {
+	s := &w.src.node.agent.Settings
+	switch {
+	case w.sameNode:
 		return 0
+	case w.route == routeTunnel:
+		return encapsulation(s)
 	}
-	s, n := &w.src.node.agent.Settings, 0
-	if w.route == routeTunnel {
-		n = overheadIPv4
-		if s.UnderlayProtocol == "ipv6" {
-			n = overheadIPv6
-		}
+	return encryption(s)
+}
+
+// encapsulation is the most that an agent's packets may grow by.
+func encapsulation(s *cilium.Settings) int {
+	switch {
+	case s.RoutingMode != "tunnel":
+		return encryption(s)
+	case s.UnderlayProtocol == "ipv6":
+		return encryption(s) + overheadIPv6
 	}
+	return encryption(s) + overheadIPv4
+}
+
+func encryption(s *cilium.Settings) int {
 	switch {
 	case s.WireGuard:
-		n += overheadWireGuard
+		return overheadWireGuard
 	case s.IPsec:
-		n += overheadIPsec
+		return overheadIPsec
 	}
-	return n
+	return 0
 }
 
 // fits compares the flow's size with the pod's device, the node's device and the
@@ -66,6 +83,9 @@ func (w *walk) fits() fit {
 	if w.sameNode {
 		return fit{ok: snapshot.Yes}
 	}
+	if tcp && w.src.kind != EndPod && device > 0 {
+		size = min(size, device-w.overhead()) // a node's own TCP knows its device
+	}
 	size += w.overhead()
 	if device > 0 && size > device {
 		return w.onDevice(size, device, tcp)
@@ -79,42 +99,56 @@ func (w *walk) fits() fit {
 	return fit{ok: snapshot.Yes}
 }
 
-// receiverMTU is that of the receiving pod where its own agent sets it, 0 otherwise:
-// TCP's receiver says what it takes in one segment.
-func (w *walk) receiverMTU() int {
-	if w.dst.kind != EndPod || w.m.in.Topology.PodMTU != 0 {
-		return 0
+// probed is what becomes of a TCP transfer whose sender looks for a smaller size by
+// itself: after some seconds without an answer it goes on (measured, 1.19.6, 1.20.2).
+func (w *walk) probed(f fit) fit {
+	if !f.stalls || w.src.kind != EndPod || !w.src.node.agent.PathMTUProbing {
+		return f
 	}
-	return w.dst.node.agent.MTU
+	return fit{ok: snapshot.Yes, why: f.why + "; after some seconds the pod's TCP sends less at a time (packetization-layer-pmtud-mode)"}
 }
 
-// mtus are those of the pod, of the node's device and of the wire.
+// receiverMTU is what the receiving pod's routes take where its own agent sets it, 0
+// otherwise: TCP's receiver says what it takes in one segment.
+func (w *walk) receiverMTU() int {
+	n := w.dst.node
+	if w.dst.kind != EndPod || w.m.in.Topology.PodMTU != 0 || n.agent.MTU == 0 {
+		return 0
+	}
+	return max(0, n.agent.MTU-encapsulation(&n.agent.Settings))
+}
+
+// mtus are those of the pod's default route, of the node's device and of the wire. The
+// route leaves room for the tunnel wherever it leads, also to a pod of the same node
+// (pkg/mtu/mtu.go:135 and plugins/cilium-cni/cmd/cmd.go:707, 1.18.6).
 func (w *walk) mtus() (pod, device, path int) {
 	t, n := &w.m.in.Topology, w.src.node
-	device, pod, path = t.DeviceMTU, t.PodMTU, t.PathMTU
+	device, path = t.DeviceMTU, t.PathMTU
 	if device == 0 {
 		device = n.mtu
 	}
-	if pod == 0 {
-		pod = n.agent.MTU
+	for _, pod = range []int{t.PodMTU, n.agent.MTU, device} {
+		if pod != 0 {
+			break
+		}
 	}
-	if pod == 0 {
-		pod = device - w.overhead()
-	}
-	return max(pod, 0), device, path
+	return max(0, pod-encapsulation(&n.agent.Settings)), device, path
 }
 
 // onDevice: legacy host routing answers "too big" when the node's device is
 // smaller than the packet; BPF host routing drops it silently (measured, 1.18.6).
 func (w *walk) onDevice(size, device int, tcp bool) fit {
-	words := fmt.Sprintf("%d bytes do not fit the node device's MTU of %d", size, device)
+	words, drop := fmt.Sprintf("%d bytes do not fit the node device's MTU of %d", size, device), ""
+	if w.src.kind == EndPod && w.route != routeTunnel && w.src.node.agent.DropsTooLong() {
+		drop = TooLong
+	}
 	switch {
 	case !tcp:
-		return fit{ok: snapshot.No, why: words}
+		return fit{ok: snapshot.No, why: words, drop: drop}
 	case w.src.node.agent.HostLegacyRouting:
 		return fit{ok: snapshot.Yes, why: words + "; the node answers \"too big\" and TCP adapts"}
 	}
-	return fit{ok: snapshot.No, why: words + ", and BPF host routing says nothing", stalls: true}
+	return fit{ok: snapshot.No, why: words + ", and BPF host routing says nothing", stalls: true, drop: drop}
 }
 
 func (w *walk) onPath(size, path int, tcp bool) fit {
@@ -123,9 +157,32 @@ func (w *walk) onPath(size, path int, tcp bool) fit {
 	case !tcp:
 		return fit{ok: snapshot.No, why: words}
 	case w.m.in.Topology.PathAnswersTooBig == snapshot.Yes:
-		return fit{ok: snapshot.Yes, why: words + "; the path answers \"too big\" and TCP adapts"}
+		return w.onAnswer(words + "; the path answers \"too big\"")
 	case w.m.in.Topology.PathAnswersTooBig == snapshot.No:
 		return fit{ok: snapshot.No, why: words + ", and nothing answers", stalls: true}
 	}
 	return fit{ok: snapshot.Unknown, why: words + "; whether the path answers \"too big\" is not known", stalls: true}
+}
+
+// icmpTooBig is ICMPv6's Packet Too Big (RFC 4443).
+const icmpTooBig = 2
+
+// onAnswer: a router's "too big" has to get past the sender's policies. Cilium lets
+// IPv4's in by itself, and IPv6's only where a policy does: connection tracking relates
+// an error to its flow only when it comes from the flow's other end
+// (bpf/lib/policy.h:159 and bpf/lib/conntrack.h:544, 1.18.6; measured).
+func (w *walk) onAnswer(words string) fit {
+	if w.src.kind != EndPod || w.route == routeTunnel || w.f.Family != cidr.IPv6 {
+		return fit{ok: snapshot.Yes, why: words + " and TCP adapts"}
+	}
+	router := policy.Peer{Reserved: []string{policy.World}}
+	answer := policy.Port{Protocol: "ICMP", Family: w.f.Family, ICMPType: icmpTooBig}
+	switch d := w.src.node.agent.policies.Ingress(w.src.subject(), router, answer); d.Verdict {
+	case policy.Allow:
+		return fit{ok: snapshot.Yes, why: words + " and TCP adapts"}
+	case policy.Deny:
+		return fit{ok: snapshot.No, why: words + ", which the sender's policies do not let in: " + d.Reason, stalls: true}
+	default:
+		return fit{ok: snapshot.Unknown, why: words + "; whether the sender's policies let that in is not known: " + d.Reason, stalls: true}
+	}
 }

@@ -16,6 +16,9 @@ const (
 	DeniedByRule = "Policy denied by denylist"
 	// UnsupportedFamily: the pod sends what its agent has switched off (drop.go:41).
 	UnsupportedFamily = "Unsupported L3 protocol"
+	// TooLong is that of a packet for which the kernel's bpf_fib_lookup answers "too long
+	// for the device" (BPF_FIB_LKUP_RET_FRAG_NEEDED, 8).
+	TooLong = "FIB lookup failed, 8"
 )
 
 // Trace walks the first packet of a flow from end to end. What the snapshot
@@ -201,11 +204,16 @@ func (l *leg) trim(r *Result) {
 		lost = true
 	case !lost && r.Verdict.Verdict == policy.Deny:
 		r.DropReason = denial(r.Verdict)
+	case l.size.ok == snapshot.No && l.out.carried != snapshot.No:
+		r.DropReason = l.size.drop
 	}
 	if lost {
 		r.Source, r.SourceAddr, r.Identity, r.Verdict = SourceUnknown, netip.Addr{}, "", policy.Decision{}
 	}
 }
+
+// Denied says that a policy drops the packet, for want of a rule or by one.
+func (r *Result) Denied() bool { return r.DropReason == PolicyDenied || r.DropReason == DeniedByRule }
 
 // denial is the reason that Cilium gives for a drop by policy.
 func denial(d policy.Decision) string {

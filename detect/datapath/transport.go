@@ -59,7 +59,7 @@ func (w *walk) carry() leg {
 	l.source, l.addr, l.why, l.whySource = w.sourceSeen(l.masq)
 	l.identity, l.peers = w.identity(l.source)
 	l.back = w.reply(l.source)
-	l.size = w.fits()
+	l.size = w.probed(w.fits())
 	l.unmodelled = w.unmodelled(l.masq)
 	return l
 }

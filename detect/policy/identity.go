@@ -79,10 +79,36 @@ func (id *identity) inCIDR(prefix netip.Prefix) match {
 	switch {
 	case !id.byCIDR:
 		return no
+	case id.pod:
+		return id.podInCIDR(prefix)
+	case slices.Contains(id.reserved, Host):
+		return id.hostInCIDR(prefix)
 	case !id.addr.IsValid():
 		return maybe
 	}
 	return matchOf(prefix.Contains(id.addr))
+}
+
+// podInCIDR: a pod's identity has labels of both its addresses
+// (pkg/endpoint/endpoint.go:2325-2360, 1.20.2), of which the peer's is one.
+func (id *identity) podInCIDR(prefix netip.Prefix) match {
+	switch {
+	case prefix.Bits() == 0 && !id.singleStack:
+		return yes
+	case id.addr.IsValid() && prefix.Addr().Is4() == id.addr.Is4():
+		return matchOf(prefix.Contains(id.addr))
+	}
+	return maybe
+}
+
+// hostInCIDR: the one identity of an agent's own node has labels of all its addresses,
+// of both families and those of cilium_host (pkg/node/manager/manager.go:612 and
+// pkg/ipcache/metadata.go:817, 1.18.6; measured), of which the peer's is one.
+func (id *identity) hostInCIDR(prefix netip.Prefix) match {
+	if id.addr.IsValid() && prefix.Contains(id.addr) {
+		return yes
+	}
+	return maybe
 }
 
 // podLabel: the agent sets some labels itself and strips what a pod brings along

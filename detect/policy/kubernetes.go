@@ -52,7 +52,7 @@ func (c *compiler) networkRule(s *side, peers []networkingv1.NetworkPolicyPeer, 
 	}
 	e := entry{anyPort: len(ports) == 0, ports: list, peers: peerSet{all: len(peers) == 0}, byEndpoints: true}
 	for i := range peers {
-		if peers[i].IPBlock != nil && c.opts.LocalClusterOnly && s == &r.ingress {
+		if peers[i].IPBlock != nil && c.opts.LocalClusterOnly && !c.opts.LocalClusterBlocks && s == &r.ingress {
 			return errors.New("ipBlock under ingress clashes with policy-default-local-cluster")
 		}
 		p, err := c.networkPeer(&peers[i], r.namespace)

@@ -67,6 +67,43 @@ func TestKubernetesBlocksAndPorts(t *testing.T) {
 			team-a/ < @remote-node TCP/80 : unknown
 			team-a/ < team-a/ TCP/80 : deny`,
 	}, {
+		name:     "ipBlock of the own node with CIDR match mode nodes",
+		policies: networkPolicy(`{podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 10.101.0.0/24}}]}]}`),
+		options:  func(o *Options) { o.CIDRMatchNodes = true },
+		lines: `team-a/ > @host=10.101.0.22 TCP/80 : allow
+			team-a/ > @host=fd00:101::22 TCP/80 : unknown
+			team-a/ > @host=10.102.0.22 TCP/80 : unknown
+			team-a/ > @remote-node=fd00:101::22 TCP/80 : deny`,
+	}, {
+		name:     "ipBlock with CIDR match mode pods",
+		policies: networkPolicy(`{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.101.224.0/19}}]}]}`),
+		options:  func(o *Options) { o.CIDRMatchPods = true },
+		lines: `team-a/ < team-b/#10.101.224.7 TCP/80 : allow
+			team-a/ < team-b/#10.101.0.7 TCP/80 : deny
+			team-a/ < team-b/#fd00:101:224::7 TCP/80 : unknown
+			team-a/ < team-b/ TCP/80 : unknown
+			team-a/ < @remote-node=10.101.224.7 TCP/80 : deny
+			team-a/ < @world=10.101.224.7 TCP/80 : allow`,
+	}, {
+		name:     "ipBlock of everything with CIDR match mode pods",
+		policies: networkPolicy(`{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.101.0.0/24]}}]}]}`),
+		options:  func(o *Options) { o.CIDRMatchPods = true },
+		lines: `team-a/ < team-b/#10.101.224.7 TCP/80 : allow
+			team-a/ < team-b/#10.101.0.7 TCP/80 : deny
+			team-a/ < team-b/#fd00:101:224::7 TCP/80 : unknown`,
+	}, {
+		name:     "ipBlock beside policy-default-local-cluster, since 1.19",
+		policies: networkPolicy(`{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.101.0.0/24}}, {podSelector: {}}]}]}`),
+		options:  func(o *Options) { o.LocalClusterOnly, o.LocalClusterBlocks = true, true },
+		lines: `team-a/ < @world=10.101.0.99 TCP/80 : allow
+			team-a/ < @world=10.102.0.99 TCP/80 : deny
+			team-a/ < team-a/ TCP/80 : allow`,
+	}, {
+		name:     "ipBlock beside policy-default-local-cluster, up to 1.18",
+		policies: networkPolicy(`{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.101.0.0/24}}]}]}`),
+		options:  func(o *Options) { o.LocalClusterOnly = true },
+		lines:    `team-a/ < @world=10.101.0.99 TCP/80 : unknown`,
+	}, {
 		name:     "ports",
 		policies: networkPolicy(`{podSelector: {}, ingress: [{ports: [{port: 80}, {protocol: UDP, port: 8000, endPort: 8010}, {protocol: SCTP}]}]}`),
 		lines: `team-a/ < @remote-node TCP/80 : allow

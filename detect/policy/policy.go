@@ -96,6 +96,9 @@ type Options struct {
 	Enforcement string
 	// CIDRMatchNodes is policy-cidr-match-mode=nodes: CIDR rules match nodes too.
 	CIDRMatchNodes bool
+	// CIDRMatchPods is policy-cidr-match-mode=pods (1.20 and later): CIDR rules match
+	// pods too, and a pod by either of its addresses whatever family a packet has.
+	CIDRMatchPods bool
 	// NodeSelectorLabels is enable-node-selector-labels.
 	NodeSelectorLabels bool
 	// NamespaceLabels returns a namespace's labels, nil when they are not known.
@@ -109,6 +112,9 @@ type Options struct {
 	ClusterName string
 	// LocalClusterOnly is policy-default-local-cluster.
 	LocalClusterOnly bool
+	// LocalClusterBlocks: beside LocalClusterOnly agents take a NetworkPolicy with an
+	// ipBlock under ingress (1.19 and later), which earlier ones refuse.
+	LocalClusterBlocks bool
 	// HostFirewall is enable-host-firewall.
 	HostFirewall bool
 	// IdentityLabels are the patterns of the agent's option "labels".

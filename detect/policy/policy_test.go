@@ -94,8 +94,12 @@ func parsePeer(t testing.TB, text string) Peer {
 		}
 		return p
 	}
+	text, addr, own := strings.Cut(text, "#")
 	namespace, labels, _ := strings.Cut(text, "/")
 	p := Peer{Namespace: namespace, Labels: map[string]string{}}
+	if own {
+		p.IP = netip.MustParseAddr(addr)
+	}
 	for _, pair := range strings.Split(labels, ",") {
 		if key, value, ok := strings.Cut(pair, "="); ok {
 			p.Labels[key] = value

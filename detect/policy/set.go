@@ -204,7 +204,7 @@ func (s *Set) peer(peer Peer) *peerInfo {
 		buf = appendText(buf, name)
 	}
 	buf = append(buf, 0)
-	if len(peer.Reserved) > 0 {
+	if len(peer.Reserved) > 0 || s.opts.CIDRMatchPods {
 		ip, _ := peer.IP.Unmap().MarshalBinary()
 		buf = append(append(buf, byte(len(ip))), ip...)
 	}
@@ -281,7 +281,11 @@ func (s *Set) podIdentity(namespace string, labels map[string]string) *identity 
 
 func (s *Set) peerIdentity(p Peer) *identity {
 	if len(p.Reserved) == 0 {
-		return s.podIdentity(p.Namespace, p.Labels)
+		id := s.podIdentity(p.Namespace, p.Labels)
+		if id.byCIDR = s.opts.CIDRMatchPods; id.byCIDR {
+			id.addr = p.IP.Unmap()
+		}
+		return id
 	}
 	id := &identity{cluster: s.cluster, labels: p.Labels, addr: p.IP.Unmap(), singleStack: s.opts.SingleStack != ""}
 	for _, name := range p.Reserved {

@@ -75,6 +75,7 @@ func drawOptions(t *rapid.T) Options {
 	o := testOptions()
 	o.Enforcement = rapid.SampledFrom([]string{"", "default", "always"}).Draw(t, "enforcement")
 	o.CIDRMatchNodes = rapid.Bool().Draw(t, "CIDR match nodes")
+	o.CIDRMatchPods = rapid.Bool().Draw(t, "CIDR match pods")
 	o.SingleStack = rapid.SampledFrom([]string{"", "IPv4", "IPv6"}).Draw(t, "single stack")
 	return o
 }

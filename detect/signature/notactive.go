@@ -190,7 +190,7 @@ func (in *Input) meant(o snapshot.ProbeObservation, r datapath.Result, modelled 
 	switch {
 	case modelled && r.Delivered == snapshot.Yes:
 		return false
-	case modelled && r.DropReason == datapath.PolicyDenied && r.Source == datapath.SourcePod:
+	case modelled && r.Denied() && r.Source == datapath.SourcePod:
 		return true
 	}
 	return !in.isOpen(o) && (!in.isGuarded(o) || otherNamespaces(o))

@@ -129,7 +129,7 @@ func (w *witnessed) answer(in *Input, o snapshot.ProbeObservation) {
 	switch {
 	case modelled && r.Delivered == snapshot.Yes:
 		return // its policies admit nodes too
-	case o.Target == "" && !(modelled && r.DropReason == datapath.PolicyDenied && (r.Source == datapath.SourceNode || r.Source == datapath.SourceRouter)):
+	case o.Target == "" && !(modelled && r.Denied() && (r.Source == datapath.SourceNode || r.Source == datapath.SourceRouter)):
 		return
 	}
 	w.answered = append(w.answered, fmt.Sprintf("from %s to %s", o.From.Node, o.To.Node))

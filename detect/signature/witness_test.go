@@ -174,6 +174,10 @@ func TestConfigNotActive(t *testing.T) {
 		p.To = v1alpha1.Endpoint{Namespace: "team", Pod: "a", Node: "n1", IP: "fd00:101:224:1::a"}
 		s.Probes = append(s.Probes, p)
 	}
+	deniedByRule := func(s *snapshot.Snapshot) {
+		s.Policies = append(s.Policies, snapshot.Policy{Kind: "CiliumNetworkPolicy", Namespace: "team", Name: "no", Source: "CiliumNetworkPolicy team/no",
+			Cilium: []map[string]any{{"endpointSelector": map[string]any{}, "ingressDeny": []any{map[string]any{"fromEndpoints": []any{map[string]any{"matchLabels": map[string]any{"k8s:io.kubernetes.pod.namespace": "team"}}}}}}}})
+	}
 	drift := func(node string, keys int) func(*snapshot.Snapshot) {
 		return func(s *snapshot.Snapshot) {
 			s.AgentMetrics = append(s.AgentMetrics, snapshot.AgentMetrics{Node: node, Drift: snapshot.Known(keys, "drift"), Source: "metrics of cilium-" + node})
@@ -195,6 +199,7 @@ func TestConfigNotActive(t *testing.T) {
 			s.AgentDaemonSet.Value.Agents = append(s.AgentDaemonSet.Value.Agents, snapshot.AgentPod{Node: "n3", Started: at.Add(-hour)})
 		}, timeout}, "warning"},
 		{"what a policy means to deny is no loss", repaired, []func(*snapshot.Snapshot){agents(-hour, -hour), denied}, "warning"},
+		{"nor what a rule denies by name", repaired, []func(*snapshot.Snapshot){agents(-hour, -hour), timeout, deniedByRule}, "warning"},
 		{"an unreliable probe", repaired, []func(*snapshot.Snapshot){agents(-hour, -hour), lost(v1alpha1.Observation{Outcome: "Timeout", Target: "guarded", Unreliable: true})}, "warning"},
 		{"Flux times out", repaired, []func(*snapshot.Snapshot){agents(-hour, -hour), fluxFails}, "critical"},
 		{"the new configuration loses them as well", nil, []func(*snapshot.Snapshot){agents(-hour, -hour), timeout}, "critical"},
