@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fluxcd/pkg/apis/meta"
@@ -123,6 +124,7 @@ func (i *incident) times() *v1alpha1.StepTimes {
 // end closes the incident with a verdict.
 func (i *incident) end(v v1alpha1.Verdict, because string) {
 	s := &i.obj.Status
+	because = strings.TrimPrefix(because, string(v)+": ") // a look's summary begins with it
 	if s.Verdict != v {
 		countVerdict(i.obj.Spec.Signature, v)
 	}

@@ -88,7 +88,7 @@ func TestStoryWithRestarts(t *testing.T) {
 	b.follow.is(stateOf(verify.StageVerified, verify.Verified, "Verified: what failed works"))
 	b.start()
 	o = b.until("verified", withVerdict(v1alpha1.VerdictVerified))
-	if !o.IsEnded() || len(o.Status.Attempts) != 1 || o.Status.Attempts[0].Commit != commit {
+	if !o.IsEnded() || len(o.Status.Attempts) != 1 || o.Status.Attempts[0].Commit != commit || o.Status.Because != "what failed works" {
 		t.Errorf("%s\nattempts %+v", describe(o), o.Status.Attempts)
 	}
 	comments := b.prs(1)[0].Comments
