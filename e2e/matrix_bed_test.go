@@ -24,18 +24,25 @@ import (
 func (r *bedRun) start(t *testing.T) {
 	t.Helper()
 	st := &r.Stages[0]
-	o := cilium.Options{Nodes: matrix.Nodes, Segments: r.Segments, RouterHasPodRoutes: r.RouterHasPodRoutes, MTU: r.MTU, PerNode: map[string]agent.Config{}}
-	for n := range matrix.Nodes {
-		o.PerNode[fmt.Sprintf("node-%d", n+1)] = renderConfig(t, st.Config(n))
+	var configs [matrix.Nodes]agent.Config
+	for n := range configs {
+		configs[n] = r.renderConfig(t, st.Config(n))
 		r.running[n] = st.Config(n)
 	}
+	r.build(t, configs)
+}
+
+// build makes the cluster and what is on it.
+func (r *bedRun) build(t *testing.T, configs [matrix.Nodes]agent.Config) {
+	t.Helper()
+	o := cilium.Options{Nodes: matrix.Nodes, Segments: r.Segments, RouterHasPodRoutes: r.RouterHasPodRoutes, MTU: r.MTU, Release: r.release}
 	o.WithoutAgents = true // until the nodes have all their addresses
 	r.Cluster = cilium.Start(t, o)
 	r.address(t)
 	errs := make([]error, len(r.Nodes))
 	var wg sync.WaitGroup
 	for i, n := range r.Nodes {
-		wg.Go(func() { errs[i] = n.Restart(o.PerNode[n.Name]) })
+		wg.Go(func() { errs[i] = n.Restart(configs[i]) })
 	}
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
@@ -100,13 +107,13 @@ func must(t *testing.T, n *cilium.Node, name string, args ...string) {
 	}
 }
 
-func renderConfig(t *testing.T, name string) agent.Config {
+func (r *bedRun) renderConfig(t *testing.T, name string) agent.Config {
 	t.Helper()
 	c, err := matrix.ConfigOf(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return cilium.Render(t, matrix.Base, c.Values)
+	return cilium.RenderRelease(t, r.release, matrix.Base, c.Values)
 }
 
 // populate makes pods, services and hosts outside.
@@ -133,9 +140,10 @@ func (r *bedRun) populate(t *testing.T) {
 	}
 }
 
-// wire makes the path between the nodes what the bed says.
+// wire makes the path between the nodes what the bed says, until mend.
 func (r *bedRun) wire(t *testing.T) {
 	t.Helper()
+	r.mend()
 	switch {
 	case r.PathMTU == 0:
 	case r.TooBig:
@@ -143,7 +151,16 @@ func (r *bedRun) wire(t *testing.T) {
 			t.Fatalf("%v: %s", err, out)
 		}
 	default:
-		r.Lab.Cut(lab.Cut{LongerThan: r.PathMTU})
+		r.unwire = r.Lab.Cut(lab.Cut{LongerThan: r.PathMTU})
+	}
+}
+
+// mend lets the wire carry everything: agents that start have long packets to send, and
+// give up without an answer.
+func (r *bedRun) mend() {
+	if r.unwire != nil {
+		r.unwire()
+		r.unwire = nil
 	}
 }
 
@@ -156,11 +173,12 @@ func (r *bedRun) enter(t *testing.T, st *matrix.Stage) {
 		}
 	}
 	r.setAPIServer(t, st.APIServer)
+	r.mend()
 	errs := make([]error, len(r.Nodes))
 	var wg sync.WaitGroup
 	for i, n := range r.Nodes {
 		if want := st.Config(i); r.running[i] != want {
-			cfg := renderConfig(t, want)
+			cfg := r.renderConfig(t, want)
 			r.running[i] = want
 			wg.Go(func() { errs[i] = n.Restart(cfg) })
 		}
@@ -174,6 +192,7 @@ func (r *bedRun) enter(t *testing.T, st *matrix.Stage) {
 			r.ApplyPolicy(t, policyText(t, name))
 		}
 	}
+	r.wire(t)
 	r.policies = st.Policies
 	r.Log(t, st.Name)
 }

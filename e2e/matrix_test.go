@@ -15,6 +15,7 @@ import (
 	agent "github.com/remediate-dev/remediate/detect/cilium"
 	"github.com/remediate-dev/remediate/detect/snapshot"
 	"github.com/remediate-dev/remediate/e2e/matrix"
+	"github.com/remediate-dev/remediate/internal/testbed"
 	"github.com/remediate-dev/remediate/internal/testbed/cilium"
 )
 
@@ -22,17 +23,20 @@ import (
 var recordDir = filepath.Join("matrix", "testdata")
 
 // TestMatrix sends the flows of the matrix on real agents: all of them with
-// REMEDIATE_FULL=1, else those of its core. REMEDIATE_UPDATE=all writes down what was
-// seen, REMEDIATE_UPDATE=missing runs only what was never measured; docs/fidelity.md is
-// made of that by go test ./e2e/matrix -update.
+// REMEDIATE_FULL=1, else those of its core. REMEDIATE_CILIUM=1.19.6 has agents of that
+// version, with the configurations that its own chart renders, and a record of their
+// own. REMEDIATE_UPDATE=all writes down what was seen, REMEDIATE_UPDATE=missing runs only
+// what was never measured; docs/fidelity.md is made of that by
+// go test ./e2e/matrix -update.
 func TestMatrix(t *testing.T) {
-	record, err := matrix.ReadRecord(recordDir)
+	release, version := matrixRelease(t)
+	record, err := matrix.ReadRecord(recordDir, version)
 	if err != nil {
 		t.Fatal(err)
 	}
 	full := os.Getenv("REMEDIATE_FULL") == "1"
 	var all tally
-	for _, b := range matrix.Beds() {
+	for _, b := range matrix.BedsOf(version) {
 		b.Stages = slices.DeleteFunc(b.Stages, func(s matrix.Stage) bool {
 			return !full && !s.Core || os.Getenv(updateMark) == "missing" && measured(t, record, b.Name, s)
 		})
@@ -40,7 +44,7 @@ func TestMatrix(t *testing.T) {
 			continue
 		}
 		t.Run(b.Name, func(t *testing.T) {
-			r := &bedRun{Bed: b, record: record, tally: &all}
+			r := &bedRun{Bed: b, release: release, record: record, tally: &all}
 			r.run(t)
 		})
 	}
@@ -49,6 +53,34 @@ func TestMatrix(t *testing.T) {
 
 // updateMark has the run write down what was seen: all, or missing.
 const updateMark = "REMEDIATE_UPDATE"
+
+// matrixRelease is the release that REMEDIATE_CILIUM asks for, "1.19", and its version,
+// "1.19.6"; both are empty for the one that the whole matrix is measured on.
+func matrixRelease(t *testing.T) (release, version string) {
+	t.Helper()
+	want := os.Getenv(ciliumMark)
+	releases, err := testbed.CiliumReleases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var known []string
+	for _, release := range append([]string{""}, releases...) {
+		_, version := testbed.CiliumSource(t, release)
+		switch {
+		case want != "" && want != version && want != release:
+		case release == "":
+			return "", ""
+		default:
+			return release, version
+		}
+		known = append(known, version)
+	}
+	t.Fatalf("%s=%s: agents are built of %s", ciliumMark, want, strings.Join(known, ", "))
+	return "", ""
+}
+
+// ciliumMark chooses the version of the agents.
+const ciliumMark = "REMEDIATE_CILIUM"
 
 // measured says whether all rows of a stage are in the record.
 func measured(t *testing.T, record *matrix.Record, bed string, s matrix.Stage) bool {
@@ -69,13 +101,15 @@ type tally struct{ rows, wrong, open, changed int }
 type bedRun struct {
 	matrix.Bed
 	*cilium.Cluster
-	record *matrix.Record
-	tally  *tally
+	release string
+	record  *matrix.Record
+	tally   *tally
 
 	ends     map[string]*cilium.Host
 	services map[string]*cilium.Service
 	running  [matrix.Nodes]string
 	policies []string
+	unwire   func() // nil while the wire carries everything
 	api      string
 }
 
@@ -100,7 +134,7 @@ func (r *bedRun) write(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.record.Machine = matrix.Machine{Cilium: r.Version, Kernel: kernel}
-	if err := r.record.Write(recordDir, matrix.Beds()); err != nil {
+	if err := r.record.Write(recordDir, matrix.BedsOf(r.record.Version)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -198,9 +232,11 @@ func (r *bedRun) flows(t *testing.T, s *snapshot.Snapshot, flows []matrix.Flow) 
 }
 
 // outcome is what was seen, in the matrix's words. Of a packet that did not get as far
-// as the receiver's node there is no source and no identity there.
+// as the receiver's node there is no source and no identity there; what is dropped on a
+// pod's own node is captured all the same when that node is the receiver.
 func outcome(f matrix.Flow, o cilium.Observation) matrix.Outcome {
-	if !o.Arrived && o.Verdict == "" && (o.DroppedAt == "" || o.DroppedAt == matrix.NodeOf(f.From)) {
+	nowhere := !o.Arrived && o.DroppedAt == "" || o.DroppedAt == matrix.NodeOf(f.From)
+	if o.Egress == "deny" || o.Verdict == "" && nowhere {
 		o.Source, o.Identity = "", ""
 		if o.MasqueradeBy == agent.MasqueradeOff {
 			o.MasqueradeBy = ""

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Beds are all beds, in the order of the page.
+// Beds are all beds with all stages, in the order of the page.
 func Beds() []Bed {
 	return []Bed{segment(), endpointRoutes(), policies(), segments(), routed(), apart(), tunnel(), smallDevice(), addresses()}
 }
@@ -39,7 +39,7 @@ func masqueraded() []string {
 // segment is one segment of layer 2, whose router knows no pods: each node has its own
 // configuration, for it is the sender's that masquerades.
 func segment() Bed {
-	b := Bed{Name: "segment", Title: "One segment; the router knows no pods"}
+	b := Bed{Name: "segment", Title: "One segment; the router knows no pods", OneVersion: true}
 	three := func(name string, core bool, flows []string, configs ...string) {
 		b.Stages = append(b.Stages, Stage{Name: name, Core: core, Configs: configs, Policies: []string{guarded}, Flows: flows})
 	}
@@ -48,6 +48,7 @@ func segment() Bed {
 		core := slices.Contains([]string{"holds nodes and near", "holds pods"}, r.holds)
 		three("native CIDR "+r.holds, core, masqueraded(), "iptables,"+with, "BPF, legacy host routing,"+with, "BPF,"+with)
 	}
+	three("native CIDR holds one family's everything", false, masqueraded(), everything()[0].Name, everything()[1].Name, everything()[0].Name)
 	other := otherMasquerading()
 	for i, name := range []string{"ip-masq-agent", "ip-masq-agent, lists of its own", "families off", "families off, and random ports", "devices", "source of the route"} {
 		three(name, i == 0, masqueraded(), other[3*i].Name, other[3*i+1].Name, other[3*i+2].Name)
@@ -112,6 +113,7 @@ func policies() Bed {
 		Stage{Name: "enforcement never", Configs: []string{"enforcement never"}, Policies: []string{guarded}, Flows: ingress},
 		Stage{Name: "audit mode", Configs: []string{"policies in audit mode"}, Policies: []string{guarded}, Flows: ingress},
 		Stage{Name: "CIDR rules match nodes", Configs: []string{"CIDR rules match nodes"}, Policies: []string{"CIDR of nodes and near"}, Flows: ingress},
+		Stage{Name: "CIDR rules match nodes, egress", Configs: []string{"CIDR rules match nodes"}, Policies: []string{"egress to a CIDR"}, Flows: egress},
 	)
 	return b
 }
@@ -137,7 +139,7 @@ func routed() Bed {
 		Segments: 2, RouterHasPodRoutes: true, PathMTU: 1400, TooBig: true,
 		Stages: []Stage{{
 			Name: "unreachable nodes skipped", Configs: []string{routes[4].Name, routes[5].Name, routes[4].Name}, Policies: []string{guarded},
-			Flows: append(across(), "a1 -> a2: 46 I size 1300", "a1 -> a2: 46 I size 1395", "a1 -> a2: 4 T size 100000", "a1 -> a2: 46 I size 1500"),
+			Flows: append(across(), "a1 -> a2: 46 I size 1300", "a1 -> a2: 46 I size 1395", "a1 -> a2: 46 T size 100000", "b1 -> b2: 46 T size 100000", "a1 -> a2: 46 I size 1500"),
 		}},
 	}
 }
@@ -165,7 +167,7 @@ func tunnel() Bed {
 		b.Stages = append(b.Stages, Stage{Name: name, Configs: []string{all[2*i].Name, all[2*i+1].Name, all[6].Name}, Policies: []string{guarded}, Flows: flows})
 	}
 	b.Stages[0].Flows = append(slices.Clone(flows), "near -> node-1: 46 T", "near -> a1: 46 T",
-		"a1 -> a2: 4 I size 1420", "a1 -> a2: 4 I size 1430", "a1 -> a2: 6 I size 1400", "a1 -> a2: 6 I size 1410", "a1 -> a2: 46 T size 100000", "a1 -> b1: 4 I size 1420")
+		"a1 -> a2: 4 I size 1420", "a1 -> a2: 4 I size 1430", "a1 -> a2: 6 I size 1400", "a1 -> a2: 6 I size 1410", "a1 -> a2: 46 T size 100000", "a1 -> b1: 4 I size 1420", "a1 -> b1: 4 I size 1430", "a1 -> near: 4 I size 1430")
 	return b
 }
 

@@ -23,7 +23,7 @@ type Config struct{ Name, Values string }
 // Configs are all configurations.
 func Configs() []Config {
 	out := nativeCIDRs()
-	for _, more := range [][]Config{otherMasquerading(), services(), routing(), tunnels(), enforcement(), sizes()} {
+	for _, more := range [][]Config{everything(), otherMasquerading(), services(), routing(), tunnels(), enforcement(), sizes()} {
 		out = append(out, more...)
 	}
 	return out
@@ -71,6 +71,15 @@ func ranges() []nativeRange {
 		{"holds one node", "10.101.0.11/32", "fd00:101::11/128"},
 		{"holds far", "203.0.113.0/24", "2001:db8::/32"},
 		{"holds nobody", "192.0.2.0/24", "fd00:b::/48"},
+	}
+}
+
+// everything of one family: iptables of the nf_tables kind refuses the agent's rule of
+// that family, and the agent then puts none of the other's in force.
+func everything() []Config {
+	return []Config{
+		{"iptables, native CIDR holds every IPv4 address and IPv6 pods", "ipv4NativeRoutingCIDR: 0.0.0.0/0\nipv6NativeRoutingCIDR: fd00:101:224::/60\n"},
+		{"iptables, native CIDR holds IPv4 pods and every IPv6 address", "ipv4NativeRoutingCIDR: 10.101.224.0/19\nipv6NativeRoutingCIDR: ::/0\n"},
 	}
 }
 

@@ -18,20 +18,24 @@ var update = flag.Bool("update", false, "write docs/fidelity.md anew")
 // fidelity is the page.
 var fidelity = filepath.Join("..", "..", "docs", "fidelity.md")
 
-// predicted is all rows with what the model says of them and what was measured.
-func predicted(t *testing.T) []Row {
+// predicted is all rows of a version with what the model says of them and what was
+// measured.
+func predicted(t *testing.T, record *Record) []Row {
 	t.Helper()
+	var release string
+	if i := strings.LastIndex(record.Version, "."); i > 0 {
+		release = record.Version[:i]
+	}
 	made := map[string]agent.Config{}
 	render := func(values ...string) agent.Config {
 		key := strings.Join(values, "\n---\n")
 		if _, ok := made[key]; !ok {
-			made[key] = cilium.Render(t, values...)
+			made[key] = cilium.RenderRelease(t, release, values...)
 		}
 		return made[key]
 	}
-	record := recorded(t)
 	var out []Row
-	for _, b := range Beds() {
+	for _, b := range BedsOf(record.Version) {
 		rows, err := b.Predict(render)
 		if err != nil {
 			t.Fatal(err)
@@ -44,9 +48,9 @@ func predicted(t *testing.T) []Row {
 	return out
 }
 
-func recorded(t *testing.T) *Record {
+func recorded(t *testing.T, version string) *Record {
 	t.Helper()
-	record, err := ReadRecord("testdata")
+	record, err := ReadRecord("testdata", version)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +60,41 @@ func recorded(t *testing.T) *Record {
 // TestModel holds the model against what real agents did, and the page against both.
 // Rows that nobody has sent yet are counted there.
 func TestModel(t *testing.T) {
-	rows := predicted(t)
+	record := recorded(t, "")
+	rows := predicted(t, record)
+	hold(t, rows)
+	versions, err := Versions("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var others []Measured
+	for _, version := range versions {
+		m := Measured{Record: recorded(t, version)}
+		m.Rows = predicted(t, m.Record)
+		t.Run(version, func(t *testing.T) { hold(t, m.Rows) })
+		others = append(others, m)
+	}
+	page, err := Page(record, rows, others...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(fidelity, []byte(page), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(fidelity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(have) != page {
+		t.Error("docs/fidelity.md is out of date: run go test ./e2e/matrix -update")
+	}
+}
+
+// hold holds the model against what was measured on one version.
+func hold(t *testing.T, rows []Row) {
+	t.Helper()
 	for _, row := range rows {
 		wrong, open := Diff(row.Seen, row.Predicted)
 		switch {
@@ -72,22 +110,6 @@ func TestModel(t *testing.T) {
 	t.Logf("%d rows, %d values: %d agree, %d disagree, %d leave a column open", c.Rows, c.Values, c.Agreed(), c.Wrong, c.Open)
 	if c.Open*100 >= c.Rows*3 {
 		t.Errorf("%d of %d rows are left open: 3 %% and more", c.Open, c.Rows)
-	}
-	page, err := Page(recorded(t), rows)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if *update {
-		if err := os.WriteFile(fidelity, []byte(page), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	have, err := os.ReadFile(fidelity)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(have) != page {
-		t.Error("docs/fidelity.md is out of date: run go test ./e2e/matrix -update")
 	}
 }
 

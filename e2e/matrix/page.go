@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// Page is docs/fidelity.md: every row with what agents did beside what the model says.
-func Page(record *Record, rows []Row) (string, error) {
+// Page is docs/fidelity.md: every row with what agents did beside what the model says,
+// and what other versions did otherwise.
+func Page(record *Record, rows []Row, others ...Measured) (string, error) {
 	p := &page{record: record, rows: map[string][]Row{}}
 	for _, row := range rows {
 		row.Seen = record.Seen[row.Name()]
@@ -18,7 +19,8 @@ func Page(record *Record, rows []Row) (string, error) {
 	}
 	p.head()
 	p.printf("%s", found)
-	for _, b := range Beds() {
+	p.versions(others)
+	for _, b := range BedsOf("") {
 		if err := p.bed(b); err != nil {
 			return "", err
 		}
@@ -45,14 +47,20 @@ func (p *page) printf(format string, args ...any) { fmt.Fprintf(p, format, args.
 
 func (p *page) head() {
 	p.printf("%s", introduction)
-	stages := 0
-	for _, b := range Beds() {
+	stages, configs := 0, map[string]bool{}
+	beds := BedsOf("")
+	for _, b := range beds {
 		stages += len(b.Stages)
+		for _, s := range b.Stages {
+			for _, name := range s.Configs {
+				configs[name] = true
+			}
+		}
 	}
 	c := CountOf(p.all)
 	p.printf("| figure | |\n|---|---|\n")
 	p.printf("| Cilium | %s |\n| kernel | %s |\n", p.record.Machine.Cilium, p.record.Machine.Kernel)
-	p.printf("| configurations | %d |\n| policies | %d |\n| clusters, states of them | %d, %d |\n", len(Configs()), len(Policies()), len(Beds()), stages)
+	p.printf("| configurations | %d |\n| policies | %d |\n| clusters, states of them | %d, %d |\n", len(configs), len(Policies()), len(beds), stages)
 	p.printf("| rows | %d |\n| the model agrees | %d (%s) |\n| disagrees | %d |\n| leaves a column open | %d (%s) |\n",
 		c.Rows, c.Agreed(), share(c.Agreed(), c.Rows), c.Wrong, c.Open, share(c.Open, c.Rows))
 	p.printf("| not sent yet | %d (%s) |\n", c.Unmeasured, share(c.Unmeasured, c.Rows))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -19,6 +20,8 @@ type Machine struct {
 
 // Record is what real agents were seen to do, by the rows' names.
 type Record struct {
+	// Version of Cilium, "1.19.6", empty for the one that all rows are measured on.
+	Version string
 	Machine Machine
 	Seen    map[string]Outcome
 	// Coverage is testdata/uncovered.txt: how many statements of the model's walk the
@@ -34,21 +37,38 @@ type line struct {
 	Seen  Outcome `json:"seen"`
 }
 
-const (
-	machineFile  = "machine.json"
-	seenFile     = "seen.jsonl"
-	coverageFile = "uncovered.txt"
-)
+const coverageFile = "uncovered.txt"
 
-// ReadRecord reads a record's folder. What has not been measured yet is not in it.
-func ReadRecord(dir string) (*Record, error) {
-	r := &Record{Seen: map[string]Outcome{}}
+// machineFile and seenFile are a record's.
+func machineFile(version string) string { return ofVersion("machine", version) + ".json" }
+func seenFile(version string) string    { return ofVersion("seen", version) + ".jsonl" }
+
+func ofVersion(name, version string) string { return strings.TrimSuffix(name+"-"+version, "-") }
+
+// Versions are those of the records in a folder besides the one of all rows, in order.
+func Versions(dir string) ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(dir, machineFile("*")))
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, file := range files {
+		out = append(out, strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), "machine-"), ".json"))
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// ReadRecord reads a version's record in a folder; the version is empty for the one of
+// all rows. What has not been measured yet is not in it.
+func ReadRecord(dir, version string) (*Record, error) {
+	r := &Record{Version: version, Seen: map[string]Outcome{}}
 	coverage, err := os.ReadFile(filepath.Join(dir, coverageFile))
 	if err != nil && !os.IsNotExist(err) {
 		return nil, err
 	}
 	r.Coverage = strings.Split(strings.TrimSpace(string(coverage)), "\n")
-	machine, err := os.ReadFile(filepath.Join(dir, machineFile))
+	machine, err := os.ReadFile(filepath.Join(dir, machineFile(version)))
 	if os.IsNotExist(err) {
 		return r, nil
 	}
@@ -56,9 +76,9 @@ func ReadRecord(dir string) (*Record, error) {
 		return nil, err
 	}
 	if err := json.Unmarshal(machine, &r.Machine); err != nil {
-		return nil, fmt.Errorf("%s: %w", machineFile, err)
+		return nil, fmt.Errorf("%s: %w", machineFile(version), err)
 	}
-	seen, err := os.ReadFile(filepath.Join(dir, seenFile))
+	seen, err := os.ReadFile(filepath.Join(dir, seenFile(version)))
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +86,7 @@ func ReadRecord(dir string) (*Record, error) {
 	for number := 1; lines.Scan(); number++ {
 		var l line
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
-			return nil, fmt.Errorf("%s:%d: %w", seenFile, number, err)
+			return nil, fmt.Errorf("%s:%d: %w", seenFile(version), number, err)
 		}
 		r.Seen[Row{Bed: l.Bed, Stage: l.Stage, Flow: l.Flow}.Name()] = l.Seen
 	}
@@ -99,8 +119,8 @@ func (r *Record) Write(dir string, beds []Bed) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, machineFile), append(machine, '\n'), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, machineFile(r.Version)), append(machine, '\n'), 0o644); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, seenFile), text.Bytes(), 0o644)
+	return os.WriteFile(filepath.Join(dir, seenFile(r.Version)), text.Bytes(), 0o644)
 }

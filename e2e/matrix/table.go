@@ -32,7 +32,9 @@ type Bed struct {
 	MoreAddresses bool
 	// RouteSource: the nodes' default routes name a source address.
 	RouteSource bool
-	Stages      []Stage
+	// OneVersion: on other versions of Cilium there are the core stages only.
+	OneVersion bool
+	Stages     []Stage
 }
 
 // Stage is a bed in one state.

@@ -1,10 +1,18 @@
 package startcases
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Agent are configurations that the agent refuses: each rule that no fact of the node
 // decides has at least one, and so has each of its wordings.
 func Agent() []Refused {
+	return slices.Concat(ofRouting(), ofFeatures(), ofValues(), ofReleases())
+}
+
+// ofRouting are those of routing, masquerading and load balancing.
+func ofRouting() []Refused {
 	return []Refused{
 		{"V1", "1.18.6", Change{"ipv4-native-routing-cidr": "-"}, "--ipv4-native-routing-cidr in combination with --enable-ipv4=true --enable-ipv4-masquerade=true --enable-ip-masq-agent=false --routing-mode=native --ipam=kubernetes"},
 		{"V1", "1.18.6", Change{"ipv4-native-routing-cidr": "", "enable-ipv4-masquerade": "-"}, ""},
@@ -50,6 +58,12 @@ func Agent() []Refused {
 		{"V24", "1.18.6", Change{"install-no-conntrack-iptables-rules": "true", "enable-ipv4": "false"}, "requires IPv4 support."},
 		{"V24", "1.18.6", Change{"install-no-conntrack-iptables-rules": "true", "kube-proxy-replacement": "false"}, "requires the agent to run with kube-proxy-replacement=true."},
 		{"V24", "1.20.2", Change{"install-no-conntrack-iptables-rules": "true", "kube-proxy-replacement": "false"}, "requires the agent to run with kube-proxy-replacement."},
+	}
+}
+
+// ofFeatures are those that need another feature, or do not go with one.
+func ofFeatures() []Refused {
+	return []Refused{
 		{"V25", "1.18.6", Change{"node-port-range": "40000,41000", "enable-auto-protect-node-port-range": "false"}, "(40000-41000) must not clash with ephemeral port range (32768\t60999)"},
 		{"V25", "1.18.6", Change{"node-port-range": "61000,62000"}, "is not allowed to be after ephemeral port range"},
 		{"V26", "1.18.6", Change{"devices": "enp9s9"}, ""},
@@ -90,6 +104,12 @@ func Agent() []Refused {
 		{"V46", "1.18.6", Change{"ipam": "delegated-plugin", "enable-ipv4": "false"}, "--local-router-ipv6 must be provided"},
 		{"V46", "1.18.6", Change{"ipam": "delegated-plugin", "enable-ipv4": "false", "enable-endpoint-routes": "true", "local-router-ipv6": "fd00::1", "enable-endpoint-health-checking": "false", "enable-envoy-config": "true"}, "--enable-envoy-config must be disabled"},
 		{"V47", "1.18.6", Change{"ipam": "eni", "enable-ipv6": "false", "routing-mode": "tunnel", "auto-direct-node-routes": "false"}, ""},
+	}
+}
+
+// ofValues are values that cannot be read, or are out of range.
+func ofValues() []Refused {
+	return []Refused{
 		{"V48", "1.18.6", Change{"cluster-id": "256", "cluster-name": "a"}, "invalid cluster id 256: must be in range 0..255"},
 		{"V48", "1.18.6", Change{"cluster-id": "1"}, "cannot use default cluster name (default) with option cluster-id"},
 		{"V48", "1.18.6", Change{"cluster-name": "A_b"}, "must consist of lower case alphanumeric characters"},
@@ -118,6 +138,12 @@ func Agent() []Refused {
 		{"V58", "1.20.2", Change{"only-masquerade-default-pool": "true"}, ""},
 		{"V59", "1.20.2", Change{"enable-remote-node-masquerade": "true"}, ""},
 		{"V60", "1.20.2", Change{"install-iptables-rules": "false"}, ""},
+	}
+}
+
+// ofReleases are those that were found in one release or another by starting it.
+func ofReleases() []Refused {
+	return []Refused{
 		{"V62", "1.20.2", Change{"enable-nat46x64-gateway": "true"}, ""},
 		{"V63", "1.18.6", Change{"enable-ipsec": "true"}, "open : no such file or directory"},
 		{"V65", "1.20.2", Change{"bpf-lb-dsr-dispatch": "vxlan"}, "Invalid value for --bpf-lb-dsr-dispatch: vxlan"},

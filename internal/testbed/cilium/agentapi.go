@@ -43,8 +43,9 @@ type endpoint struct {
 	Status struct {
 		State               string `json:"state"`
 		ExternalIdentifiers struct {
-			Namespace string `json:"k8s-namespace"`
-			Pod       string `json:"k8s-pod-name"`
+			// Attachment is the container's id and the device's name in there. Names of
+			// pods are there up to 1.19 only (pkg/endpoint/api.go, 1.20.2).
+			Attachment string `json:"cni-attachment-id"`
 		} `json:"external-identifiers"`
 		Identity struct {
 			ID     int64    `json:"id"`
@@ -65,6 +66,22 @@ func (n *Node) endpoints() ([]endpoint, error) {
 	var out []endpoint
 	err := n.ask("endpoint", &out)
 	return out, err
+}
+
+// of says whether the endpoint is the pod's.
+func (e endpoint) of(p *Pod) bool {
+	container, _, _ := strings.Cut(e.Status.ExternalIdentifiers.Attachment, ":")
+	return container == p.container
+}
+
+// podName is that of the pod whose endpoint it is, empty for the node's own.
+func (n *Node) podName(e endpoint) string {
+	for _, p := range n.cluster.podsOf(n) {
+		if e.of(p) {
+			return p.Namespace + "/" + p.Name
+		}
+	}
+	return ""
 }
 
 // ready says whether the agent is well and has made the programs of all pods.
@@ -99,8 +116,7 @@ func (n *Node) realized(revision int64) error {
 	}
 	for _, e := range all {
 		if s := e.Status; s.State != "ready" || s.Policy.Realized.Revision < revision {
-			return fmt.Errorf("endpoint %d (%s/%s) is %q at policy revision %d of %d", e.ID,
-				s.ExternalIdentifiers.Namespace, s.ExternalIdentifiers.Pod, s.State, s.Policy.Realized.Revision, revision)
+			return fmt.Errorf("endpoint %d (%s) is %q at policy revision %d of %d", e.ID, n.podName(e), s.State, s.Policy.Realized.Revision, revision)
 		}
 	}
 	return nil
@@ -135,6 +151,21 @@ func (n *Node) reserved(number int64) string {
 		}
 	}
 	return ""
+}
+
+// identityOf is the number that a pod of the node has now. Where CIDR rules match pods it
+// changes with the policies. It is 0 when the agent does not know the pod.
+func (n *Node) identityOf(p *Pod) int64 {
+	all, err := n.endpoints()
+	if err != nil {
+		return 0
+	}
+	for _, e := range all {
+		if e.of(p) {
+			return e.Status.Identity.ID
+		}
+	}
+	return 0
 }
 
 // sameLabels says whether two identities stand for the same labels.

@@ -20,7 +20,14 @@ import (
 // ip-masq-agent ConfigMaps would hold.
 func Render(t testing.TB, values ...string) cilium.Config {
 	t.Helper()
-	source, version := testbed.CiliumSource(t, "")
+	return RenderRelease(t, "", values...)
+}
+
+// RenderRelease is [Render] with the chart of another release, one of
+// [testbed.CiliumReleases].
+func RenderRelease(t testing.TB, release string, values ...string) cilium.Config {
+	t.Helper()
+	source, version := testbed.CiliumSource(t, release)
 	chart, err := render.LoadChart(filepath.Join(source, "install", "kubernetes", "cilium"))
 	must(t, err)
 	all := map[string]any{}

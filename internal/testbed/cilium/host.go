@@ -141,8 +141,8 @@ func (p *peer) expect(id int) chan answer {
 	return c
 }
 
-// peerTime is how long a peer may take to answer, beyond the exchange's own time.
-const peerTime = 20 * time.Second
+// peerTime is how long a peer may take to answer, the exchange's own time included.
+const peerTime = 40 * time.Second
 
 func (p *peer) await(ctx context.Context, from chan answer) (answer, error) {
 	select {

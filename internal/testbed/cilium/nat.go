@@ -22,6 +22,9 @@ type Translation struct {
 	Source netip.Addr
 }
 
+// noNATMap is what cilium-dbg says where the agent translates nothing by BPF.
+const noNATMap = "cilium_snat_v4_external: no such file or directory"
+
 // masqueraded looks on the node for the translation of a flow by its source address,
 // destination and source port or ICMP identifier. There may be none.
 func (n *Node) masqueraded(ctx context.Context, protocol string, from, to netip.Addr, source int) (*Translation, error) {
@@ -35,6 +38,9 @@ func (n *Node) masqueraded(ctx context.Context, protocol string, from, to netip.
 		}
 	}
 	translated, err := n.Debug(ctx, "bpf", "nat", "list")
+	if err != nil && strings.Contains(err.Error(), noNATMap) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -209,8 +209,7 @@ func (p *Pod) programmed() error {
 		return err
 	}
 	for _, e := range all {
-		ids := e.Status.ExternalIdentifiers
-		if ids.Namespace != p.Namespace || ids.Pod != p.Name {
+		if !e.of(p) {
 			continue
 		}
 		// reserved:init has number 5 (pkg/identity/numericidentity.go, 1.18.6).

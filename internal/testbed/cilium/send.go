@@ -61,8 +61,11 @@ type Observation struct {
 }
 
 const (
-	// answerTime is how long an answer may take.
+	// answerTime is how long an answer may take, and streamTime that to more bytes than
+	// one packet holds, of which some may have to be sent again.
 	answerTime = 1500 * time.Millisecond
+	streamTime = 15 * time.Second
+	onePacket  = 10000
 	// eventTime is how long a monitor may take to print what the kernel did.
 	eventTime = time.Second
 	// firstSource is the first source port; node ports begin at 30000, which is above
@@ -101,6 +104,9 @@ func (c *Cluster) Send(ctx context.Context, f Flow) (Observation, error) {
 		local = netip.Addr{} // a node has several addresses, and the kernel chooses
 	}
 	q := question{Protocol: f.Protocol, From: local, To: f.Addr, Port: f.Port, Source: s.source, Size: f.Size, Within: answerTime}
+	if f.Size > onePacket {
+		q.Within = streamTime
+	}
 	a, err := f.From.ask(ctx, q)
 	if err != nil {
 		return Observation{}, err
@@ -271,7 +277,7 @@ func (s *sent) events(n *Node) (out []Event) {
 func (s *sent) identity(at *Node, text string) string {
 	p := s.cluster.podOf(s.From)
 	number, err := strconv.ParseInt(text, 10, 64)
-	if err == nil && p != nil && (number == p.Identity || p.Node.sameLabels(number, p.Identity)) {
+	if err == nil && p != nil && (number == p.Identity || p.Node.sameLabels(number, p.Identity) || p.Node.sameLabels(number, p.Node.identityOf(p))) {
 		return "pod"
 	}
 	if err == nil {
