@@ -17,6 +17,7 @@ CHART    := examples/chart/cilium-$(CILIUM:v%=%).tgz
 COMMANDS := $(notdir $(wildcard cmd/*))
 TIMEOUT  ?= 40m
 SOAKTIME ?= 1m
+SEARCHTIME ?= 2h
 
 # The race detector needs cgo and a C compiler; without them tests run plainly.
 CC_FOUND := $(shell command -v "$$($(GO) env CC 2>/dev/null || echo gcc)" 2>/dev/null)
@@ -25,7 +26,7 @@ RACE := -race
 TEST_ENV := CGO_ENABLED=1
 endif
 
-.PHONY: help demo build probe chart binaries image install-yaml plugins release-tools test vet test-servers unit conformance fresh fresh-crd e2e conformance-full bench lint generate generate-crd soak clean need-go need-git
+.PHONY: help demo build probe chart binaries image install-yaml plugins release-tools test vet test-servers unit conformance fresh fresh-crd e2e conformance-full search bench lint generate generate-crd soak clean need-go need-git
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -123,11 +124,19 @@ fresh-crd: need-go
 e2e: need-go $(CHART) ## Tests on real Cilium agents; needs root, and clang-19 (builds the agent first: minutes, once)
 	$(GO) test -tags e2e -timeout 60m -run '^Test(Datapath)?Tools$$' ./internal/testbed
 	$(GO) test -tags e2e -p 1 -timeout 60m ./internal/testbed/cilium ./e2e/...
-	$(GO) test -tags e2e -timeout 60m -run '^TestAgents' -v ./remediate/controller/storytest
+	$(GO) test -tags e2e -timeout 60m -run '^TestAgentsStory$$' -v ./remediate/controller/storytest
 
 conformance-full: need-go $(CHART) ## All flows of the matrix and all starts on real agents, as root; make e2e has a core of them
 	$(GO) test -tags e2e -timeout 60m -run '^Test(Datapath)?(Tools|Releases)$$' ./internal/testbed
 	REMEDIATE_FULL=1 $(GO) test -tags e2e -p 1 -timeout 120m -v ./e2e/...
+	$(GO) test -tags e2e -timeout 60m -run '^TestAgentsVariants$$' -v ./remediate/controller/storytest
+	for release in $(notdir $(patsubst %/go.mod,%,$(wildcard internal/testbed/cilium/module/*/go.mod))); do \
+		REMEDIATE_CILIUM=$$release REMEDIATE_FULL=1 $(GO) test -tags e2e -timeout 120m -v -run '^TestMatrix$$' ./e2e || exit 1; \
+	done
+
+search: need-go $(CHART) ## Random configurations, policies and flows on real agents for SEARCHTIME, as root: where is the model wrong
+	$(GO) test -tags e2e -timeout 60m -run '^Test(Datapath)?Tools$$' ./internal/testbed
+	REMEDIATE_SEARCH=$(SEARCHTIME) $(GO) test -tags e2e -timeout 0 -run '^TestSearch$$' -v ./e2e
 
 bench: need-go ## Run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m ./...

@@ -47,6 +47,8 @@ type stage struct {
 	home string
 	// rollout: the release's agents restart by themselves.
 	rollout bool
+	// beside are signatures of which Remediations may be there too that propose nothing.
+	beside []v1alpha1.SignatureID
 	// meanwhile is done while something is waited for.
 	meanwhile func()
 }
