@@ -95,7 +95,7 @@ func (c Case) Operator() bool {
 	return strings.HasPrefix(c.Rule, "O") || c.Rule == "" && c.Change["ipam"] == "cluster-pool"
 }
 
-// NeedsOperator: an agent waits for one to hand out addresses, so that its start has no
+// NeedsOperator says that an agent waits for one to hand out addresses, so that its start has no
 // end unless a rule refuses it.
 func (c Case) NeedsOperator() bool { return !c.Operator() && c.Values()["ipam"] != "kubernetes" }
 
