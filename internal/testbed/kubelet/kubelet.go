@@ -21,6 +21,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -72,6 +73,8 @@ type Kubelet struct {
 	pods  map[string]*pod // by namespace/name
 	errs  map[string]string
 	wake  chan struct{}
+	// bound are the nodes that pods were given which the caches may not show yet.
+	bound map[types.UID]string
 
 	stores stores
 }
@@ -98,7 +101,8 @@ func Start(t testing.TB, cfg *rest.Config, o Options) *Kubelet {
 		t.Fatalf("kubelet: %v", err)
 	}
 	k := &Kubelet{
-		opts: o, kube: kube, dir: t.TempDir(),
+		bound: map[types.UID]string{},
+		opts:  o, kube: kube, dir: t.TempDir(),
 		nodes: map[string]*node{}, pods: map[string]*pod{}, errs: map[string]string{},
 		wake: make(chan struct{}, 1),
 	}

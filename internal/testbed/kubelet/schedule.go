@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // schedule gives each pod that has no node one that it may run on: the one with
@@ -18,7 +20,7 @@ import (
 // selectors, required node affinity and required affinity to pods of the same node,
 // and at nothing else.
 func (k *Kubelet) schedule(ctx context.Context, pods []*corev1.Pod) {
-	pods = slices.Clone(pods)
+	pods = k.assume(pods)
 	slices.SortFunc(pods, func(a, b *corev1.Pod) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(key(a.Namespace, a.Name), key(b.Namespace, b.Name)))
 	})
@@ -35,10 +37,31 @@ func (k *Kubelet) schedule(ctx context.Context, pods []*corev1.Pod) {
 		}
 		k.note("pod "+key(p.Namespace, p.Name), ignoreGone(err))
 		if err == nil {
-			pods[i] = p.DeepCopy()
-			pods[i].Spec.NodeName = name
+			k.bound[p.UID] = name
+			pods[i] = on(p, name)
 		}
 	}
+}
+
+// assume is pods with the nodes that they were given already: a cache that is behind
+// would have a pod's sibling given the same one.
+func (k *Kubelet) assume(pods []*corev1.Pod) []*corev1.Pod {
+	out := slices.Clone(pods)
+	known := map[types.UID]bool{}
+	for i, p := range out {
+		name := k.bound[p.UID]
+		if known[p.UID] = p.Spec.NodeName == ""; known[p.UID] && name != "" {
+			out[i] = on(p, name)
+		}
+	}
+	maps.DeleteFunc(k.bound, func(uid types.UID, _ string) bool { return !known[uid] })
+	return out
+}
+
+func on(p *corev1.Pod, node string) *corev1.Pod {
+	p = p.DeepCopy()
+	p.Spec.NodeName = node
+	return p
 }
 
 func (k *Kubelet) nodeFor(p *corev1.Pod, pods []*corev1.Pod) (string, error) {

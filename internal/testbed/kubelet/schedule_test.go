@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
 )
 
 // placed is a pod of an owner that has a node.
@@ -111,5 +112,24 @@ func TestNodeForSpreads(t *testing.T) {
 	}
 	if got != "abcab" {
 		t.Errorf("nodes %s", got)
+	}
+}
+
+// A cache that does not show yet which node a pod was given spreads its sibling all
+// the same.
+func TestScheduleWithAStaleCache(t *testing.T) {
+	first, second := placed("web", "web-1", ""), placed("web", "web-2", "")
+	k := &Kubelet{
+		kube: fake.NewClientset(first, second), bound: map[types.UID]string{}, errs: map[string]string{},
+		nodes: map[string]*node{"a": {Node: Node{Name: "a"}}, "b": {Node: Node{Name: "b"}}},
+	}
+	k.schedule(t.Context(), []*corev1.Pod{first})
+	k.schedule(t.Context(), []*corev1.Pod{first, second})
+	if k.bound[first.UID] != "a" || k.bound[second.UID] != "b" {
+		t.Errorf("bound %v", k.bound)
+	}
+	k.schedule(t.Context(), []*corev1.Pod{on(first, "a"), on(second, "b")})
+	if len(k.bound) != 0 {
+		t.Errorf("still kept: %v", k.bound)
 	}
 }
