@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/Masterminds/semver/v3"
 	"pgregory.net/rapid"
 
 	"github.com/remediate-dev/remediate/detect/cilium"
@@ -81,6 +82,9 @@ func agrees(key string, approximated, rendered cilium.Config) bool {
 			}
 		}
 		f, _ := cilium.FlagByName(key)
+		if f.LaterFrom != "" && !semver.MustParse(c.Version).LessThan(semver.MustParse(f.LaterFrom)) {
+			return f.Later
+		}
 		return f.Default
 	}
 	a, b := value(approximated), value(rendered)

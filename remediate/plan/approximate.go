@@ -67,14 +67,16 @@ var steering = map[string][]string{
 // bounds are values that only some charts of 1.16 to 1.20 read: those from the
 // first minor on, and before the second.
 var bounds = map[string][2]string{
-	"bpf.distributedLRU.enabled":            {"1.17", ""},
-	"bandwidthManager.bbrHostNamespaceOnly": {"1.18", ""},
-	"bpf.lbModeAnnotation":                  {"1.17", ""},
-	"externalIPs.enabled":                   {"", "1.17"},
-	"hostPort.enabled":                      {"", "1.18"},
-	"nodePort.enabled":                      {"", "1.19"},
-	"tunnelSourcePortRange":                 {"1.17", ""},
-	"underlayProtocol":                      {"1.18", ""},
+	"bpf.distributedLRU.enabled":                {"1.17", ""},
+	"bandwidthManager.bbrHostNamespaceOnly":     {"1.18", ""},
+	"bpf.lbModeAnnotation":                      {"1.17", ""},
+	"externalIPs.enabled":                       {"", "1.17"},
+	"hostPort.enabled":                          {"", "1.18"},
+	"clustermesh.policyDefaultLocalCluster":     {"1.18", ""},
+	"nodePort.enabled":                          {"", "1.19"},
+	"pmtuDiscovery.packetizationLayerPMTUDMode": {"1.19", ""},
+	"tunnelSourcePortRange":                     {"1.17", ""},
+	"underlayProtocol":                          {"1.18", ""},
 }
 
 // switched are values that are rendered only where a switch is on.
