@@ -123,13 +123,13 @@ fresh-crd: need-go
 
 e2e: need-go $(CHART) ## Tests on real Cilium agents; needs root, and clang-19 (builds the agent first: minutes, once)
 	$(GO) test -tags e2e -timeout 60m -run '^Test(Datapath)?Tools$$' ./internal/testbed
-	$(GO) test -tags e2e -p 1 -timeout 60m ./internal/testbed/cilium ./e2e/...
-	$(GO) test -tags e2e -timeout 60m -run '^TestAgentsStory$$' -v ./remediate/controller/storytest
+	$(GO) test -tags e2e -count 1 -p 1 -timeout 60m ./internal/testbed/cilium ./e2e/...
+	$(GO) test -tags e2e -count 1 -timeout 60m -run '^TestAgentsStory$$' -v ./remediate/controller/storytest
 
 conformance-full: need-go $(CHART) ## All flows of the matrix and all starts on real agents, as root; make e2e has a core of them
 	$(GO) test -tags e2e -timeout 60m -run '^Test(Datapath)?(Tools|Releases)$$' ./internal/testbed
-	REMEDIATE_FULL=1 $(GO) test -tags e2e -p 1 -timeout 120m -v ./e2e/...
-	$(GO) test -tags e2e -timeout 60m -run '^TestAgentsVariants$$' -v ./remediate/controller/storytest
+	REMEDIATE_FULL=1 $(GO) test -tags e2e -count 1 -p 1 -timeout 120m -v ./e2e/...
+	$(GO) test -tags e2e -count 1 -timeout 60m -run '^TestAgentsVariants$$' -v ./remediate/controller/storytest
 	for release in $(notdir $(patsubst %/go.mod,%,$(wildcard internal/testbed/cilium/module/*/go.mod))); do \
 		REMEDIATE_CILIUM=$$release REMEDIATE_FULL=1 $(GO) test -tags e2e -timeout 120m -v -run '^TestMatrix$$' ./e2e || exit 1; \
 	done

@@ -34,8 +34,11 @@ func (l *leg) toItself() Result {
 	case !s.ServiceLoopback(l.walk.f.Family):
 		r.Delivered, r.IfRouted = snapshot.No, snapshot.No
 		r.Reason = "the service leads back to the pod itself, which Cilium before 1.19 does not carry over IPv6"
-		if r.Egress = l.walk.egress(); r.Egress.Verdict == policy.Deny {
-			r.DropReason, r.Source, r.SourceAddr = denial(r.Egress), SourceUnknown, netip.Addr{}
+		switch r.Egress, r.Verdict = l.walk.egress(), l.ingress(); {
+		case r.Egress.Verdict == policy.Deny:
+			r.DropReason, r.Source, r.SourceAddr, r.Verdict = denial(r.Egress), SourceUnknown, netip.Addr{}, policy.Decision{}
+		case r.Verdict.Verdict == policy.Deny:
+			r.DropReason = denial(r.Verdict)
 		}
 	default:
 		r.Source, r.SourceAddr, r.MasqueradeBy = SourceUnknown, netip.Addr{}, ""

@@ -20,19 +20,23 @@ func TestHairpin(t *testing.T) {
 		want    snapshot.Tri
 		source  SourceKind
 		drop    string
+		egress  bool // the pod's policies are of egress too
 	}{
-		"socket, IPv4":                    {nil, "1.18.6", cidr.IPv4, snapshot.Yes, SourcePod, ""},
-		"socket, IPv6":                    {nil, "1.18.6", cidr.IPv6, snapshot.Yes, SourcePod, ""},
-		"per packet, IPv4":                {[]string{hostOnly, "true"}, "1.18.6", cidr.IPv4, snapshot.Yes, SourceUnknown, ""},
-		"per packet, IPv6":                {[]string{hostOnly, "true"}, "1.18.6", cidr.IPv6, snapshot.No, SourceUnknown, PolicyDenied},
-		"per packet, IPv6, since 1.19":    {[]string{hostOnly, "true"}, "1.19.0", cidr.IPv6, snapshot.Yes, SourceUnknown, ""},
-		"kube-proxy is not of this model": {[]string{kpr, "false"}, "1.18.6", cidr.IPv4, snapshot.Unknown, SourceUnknown, ""},
+		"socket, IPv4":                    {nil, "1.18.6", cidr.IPv4, snapshot.Yes, SourcePod, "", true},
+		"socket, IPv6":                    {nil, "1.18.6", cidr.IPv6, snapshot.Yes, SourcePod, "", true},
+		"per packet, IPv4":                {[]string{hostOnly, "true"}, "1.18.6", cidr.IPv4, snapshot.Yes, SourceUnknown, "", true},
+		"per packet, IPv6":                {[]string{hostOnly, "true"}, "1.18.6", cidr.IPv6, snapshot.No, SourceUnknown, PolicyDenied, true},
+		"per packet, IPv6, ingress only":  {[]string{hostOnly, "true"}, "1.18.6", cidr.IPv6, snapshot.No, SourcePod, PolicyDenied, false},
+		"per packet, IPv6, since 1.19":    {[]string{hostOnly, "true"}, "1.19.0", cidr.IPv6, snapshot.Yes, SourceUnknown, "", true},
+		"kube-proxy is not of this model": {[]string{kpr, "false"}, "1.18.6", cidr.IPv4, snapshot.Unknown, SourceUnknown, "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := lab()
 			closed := sameNamespace("team-guarded")
 			closed.Kubernetes.Ingress = nil
-			closed.Kubernetes.PolicyTypes = append(closed.Kubernetes.PolicyTypes, networkingv1.PolicyTypeEgress)
+			if c.egress {
+				closed.Kubernetes.PolicyTypes = append(closed.Kubernetes.PolicyTypes, networkingv1.PolicyTypeEgress)
+			}
 			s.Policies = []snapshot.Policy{closed}
 			cfg := config(c.changes...)
 			cfg.Version = c.version

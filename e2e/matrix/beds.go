@@ -30,6 +30,9 @@ const guarded = "same namespace"
 // closed is the policy of the pods behind services.
 const closed = "team-b closed"
 
+// closedIn is the same for ingress alone.
+const closedIn = "team-b closed for ingress"
+
 // masqueraded are flows whose source an agent may change.
 func masqueraded() []string {
 	return fromEach("a@ -> a#: 46 T", "a@ -> a#: 4 I", "a@ -> a#: 6 U", "a@ -> node-#: 46 T",
@@ -59,6 +62,10 @@ func segment() Bed {
 	b.Stages = append(b.Stages, Stage{
 		Name: "a pod's own ClusterIP", Core: true, Configs: []string{lb[0].Name, lb[1].Name, lb[2].Name},
 		Policies: []string{guarded, closed}, Flows: fromEach("b@ -> s@: 46 T", "b@ -> s#: 4 T"),
+	})
+	b.Stages = append(b.Stages, Stage{
+		Name: "a pod's own ClusterIP, ingress", Configs: []string{lb[0].Name, lb[1].Name, lb[2].Name},
+		Policies: []string{guarded, closedIn}, Flows: fromEach("b@ -> s@: 46 T"),
 	})
 	three("ClusterIPs without kube-proxy replacement", false, fromEach("b@ -> s#: 46 TU", "node-@ -> s#: 46 TU"), lb[3].Name, lb[2].Name, lb[3].Name)
 	routes := routing()
@@ -96,7 +103,7 @@ func policies() Bed {
 	ingress := []string{"a1 -> a2: 46 T", "a1 -> a2: 4 I", "a1 -> a2: 6 U", "b1 -> a2: 46 T", "c1 -> a2: 4 T", "b2 -> a2: 6 T", "node-1 -> a2: 46 T", "node-2 -> a2: 4 T", "near -> a2: 46 T"}
 	egress := []string{"a1 -> a2: 46 T", "a1 -> b2: 4 U", "a1 -> b1: 6 T", "a1 -> node-2: 46 T", "a1 -> node-1: 6 T", "a1 -> near: 46 T", "a1 -> s2: 4 T"}
 	for _, p := range Policies() {
-		if p.Name == closed {
+		if p.Name == closed || p.Name == closedIn {
 			continue // of the bed segment
 		}
 		flows := ingress

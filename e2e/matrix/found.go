@@ -23,7 +23,7 @@ Mistakes of the model, each corrected with the rows that show it:
   its transfers hang (bpf/lib/policy.h:159, bpf/lib/conntrack.h:544). Pods that no ingress
   policy selects do adapt.
 - A packet that a ClusterIP would lead back to its sender over IPv6 meets the sender's
-  egress policies before it is lost.
+  egress and ingress policies before it is lost.
 - In a tunnel's cluster the pods' default route leaves room for the tunnel wherever it
   leads: a packet that would fit the device is refused also to a pod of the same node and
   to hosts outside, and a configured MTU loses the tunnel's share too (found by random

@@ -48,6 +48,11 @@ kind: NetworkPolicy
 metadata: {name: closed, namespace: team-b}
 spec: {podSelector: {}, policyTypes: [Ingress, Egress]}
 `},
+		{closedIn, `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: closed-in, namespace: team-b}
+spec: {podSelector: {}, policyTypes: [Ingress]}
+`},
 		network("egress to the namespace", out+"  egress: [{to: [{podSelector: {}}]}]\n"),
 		network("egress to near", out+"  egress: [{to: [{ipBlock: {cidr: 10.101.0.99/32}}, {ipBlock: {cidr: 'fd00:101::99/128'}}]}]\n"),
 		network("egress to any address", out+"  egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0}}, {ipBlock: {cidr: '::/0'}}]}]\n"),
